@@ -1,0 +1,15 @@
+"""Triton as this service sees it; the only importer of tritonclient."""
+
+from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
+
+from .client import InferenceServerClient, explain, hand_to_scripts
+from .server import ModelState, TritonServer
+
+__all__ = [
+    "InferenceServerClient",
+    "InferenceServerException",
+    "ModelState",
+    "TritonServer",
+    "explain",
+    "hand_to_scripts",
+]

@@ -1,0 +1,50 @@
+# The one door to every command: make run, make test, make fmt, make pin.
+
+PYTHON ?= python3
+# The repository, wherever make was called from (make -C, make -f); its path may hold spaces.
+root := $(shell dirname "$(strip $(MAKEFILE_LIST))")
+in_root := @cd "$(root)" &&
+
+.PHONY: run test install install-dev fmt pin
+
+run: install
+	$(in_root) .venv/bin/python -m scoregate.requirements
+	@echo "Starting Triton and Gunicorn; Ctrl-C stops them"
+	$(in_root) exec .venv/bin/python -m scoregate.supervisord -c supervisord.conf
+
+# Lint, types, and every test, real servers included.
+test: install-dev
+	$(in_root) .venv/bin/ruff check && .venv/bin/ruff format --check
+	$(in_root) .venv/bin/mypy
+	$(in_root) .venv/bin/pytest $(ARGS)
+
+# $(call installed,FILES): nothing to do while .venv holds what these files ask for.
+installed = { pwd; cat pyproject.toml $(1); } | cmp -s - .venv/installed-$(words $(1)) || { \
+	echo "Installing $(1) into .venv (about a minute the first time)" && \
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if v in ((3, 11), (3, 12)) else \
+	  "Python 3.11 or 3.12 is needed, this is %d.%d. Name another: make PYTHON=python3.11" % v)' && \
+	$(PYTHON) -m venv .venv && \
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $(addprefix -r ,$(1)) --editable . && \
+	{ pwd; cat pyproject.toml $(1); } >.venv/installed-$(words $(1)); }
+
+runtime := requirements.txt requirements-embedded.txt
+
+install:
+	$(in_root) $(call installed,$(runtime))
+
+install-dev:
+	$(in_root) $(call installed,$(runtime) requirements-dev.txt)
+
+fmt: install-dev
+	$(in_root) .venv/bin/ruff check --fix && .venv/bin/ruff format
+
+# Write requirements*.txt anew from requirements/*.in: the newest versions that fit together.
+pip_compile := .venv/bin/pip-compile --quiet --upgrade --no-header --no-annotate --strip-extras \
+	--no-emit-find-links --no-emit-index-url --no-emit-trusted-host
+pin: install-dev
+	$(in_root) .venv/bin/python -m pip install --quiet pip-tools
+	$(in_root) $(pip_compile) requirements/service.in -o requirements.txt
+	$(in_root) $(pip_compile) requirements/embedded.in -o requirements-embedded.txt
+	@# Without what it needs for Python clients: only the server in it is used.
+	$(in_root) echo "nvidia-pytriton==0.7.0" >>requirements-embedded.txt
+	$(in_root) $(pip_compile) requirements/dev.in -o requirements-dev.txt

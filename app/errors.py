@@ -1,0 +1,87 @@
+"""The failures a client can see, each with its HTTP status and code, and how they are answered."""
+
+import json
+from typing import Any
+
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response
+
+
+class ScoringError(Exception):
+    """A failure with an answer. Its text is one sentence or two for the client: what happened, and what to do.
+
+    status: the HTTP status. code: the machine-readable name, which never changes. retry_after_s: seconds after which
+    the same request may succeed, or None when it will not.
+    """
+
+    status = 500
+    code = "internal_error"
+    retry_after_s: int | None = None
+
+
+class BadInput(ScoringError):
+    """The request does not fit the entry script or the model."""
+
+    status = 400
+    code = "bad_input"
+
+
+class ScriptFailed(ScoringError):
+    """run() raised."""
+
+    code = "script_failed"
+
+
+class AnswerNotSerializable(ScoringError):
+    """run() returned what cannot be written as JSON."""
+
+    code = "answer_not_serializable"
+
+
+class NotReady(ScoringError):
+    """init() has not run yet."""
+
+    status = 503
+    code = "not_ready"
+    retry_after_s = 1
+
+
+class TritonFailed(ScoringError):
+    """Triton answered with an error of its own."""
+
+    status = 502
+    code = "triton_failed"
+
+
+class TritonUnavailable(ScoringError):
+    """Triton cannot be reached; supervisord starts it again."""
+
+    status = 503
+    code = "triton_unavailable"
+    retry_after_s = 2
+
+
+class TritonTimeout(ScoringError):
+    """Triton gave no answer in time."""
+
+    status = 504
+    code = "triton_timeout"
+
+
+def code_of(error: HTTPException) -> str:
+    """Name a Werkzeug error as ours are named: "Not Found" becomes not_found."""
+    return error.name.lower().replace(" ", "_")
+
+
+def body(message: str, code: str, request_id: str) -> str:
+    """Write the JSON body of a failure."""
+    members: dict[str, Any] = {"message": message, "code": code, "request_id": request_id}
+    return json.dumps(members)
+
+
+def answer(error: ScoringError, request_id: str) -> Response:
+    """Make the response to a failure."""
+    response = Response(body(str(error), error.code, request_id), error.status, content_type="application/json")
+    if error.retry_after_s is not None:
+        response.headers["Retry-After"] = str(error.retry_after_s)
+    return response

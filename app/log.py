@@ -1,0 +1,61 @@
+"""The log line, and the id of the request that it belongs to."""
+
+import contextvars
+import logging
+import re
+import uuid
+from typing import Any
+
+from werkzeug.datastructures import Headers
+
+# A context variable is a greenlet's own, so what a script logs during a request carries that request's id.
+request_id: contextvars.ContextVar[str] = contextvars.ContextVar("request_id", default="-")
+
+_ID = re.compile(r"[!-~]{1,100}")  # what is echoed into a header and a log line must be printable and short
+
+
+def begin_request(headers: Headers) -> str:
+    """Take the client's x-request-id, or a new UUID where it sent none that can be echoed; log lines carry it."""
+    sent = headers.get("x-request-id", "")
+    name = sent if _ID.fullmatch(sent) else str(uuid.uuid4())
+    request_id.set(name)
+    return name
+
+
+class _RequestIdFilter(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.request_id = request_id.get()
+        return True
+
+
+def config(level: str) -> dict[str, Any]:
+    """Say for logging.config.dictConfig: every logger writes to stdout, one line a record (and its traceback)."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "filters": {"request_id": {"()": _RequestIdFilter}},
+        "formatters": {
+            "line": {
+                "format": "%(asctime)s.%(msecs)03d %(levelname)s [%(process)d] [%(request_id)s] %(name)s: %(message)s",
+                "datefmt": "%Y-%m-%dT%H:%M:%S",
+            }
+        },
+        "handlers": {
+            "stdout": {
+                "class": "logging.StreamHandler",
+                "stream": "ext://sys.stdout",
+                "formatter": "line",
+                "filters": ["request_id"],
+            }
+        },
+        "root": {"level": level, "handlers": ["stdout"]},
+        "loggers": {
+            # Gunicorn's news of booting workers is ours to tell, when they can score.
+            "gunicorn.error": {
+                "level": max(level, "WARNING", key=logging.getLevelName),
+                "propagate": True,
+                "handlers": [],
+            },
+            "gunicorn.access": {"level": level, "propagate": False, "handlers": []},
+        },
+    }

@@ -1,0 +1,100 @@
+"""Every metric: name, unit, labels, help text; and the page that shows them with Triton's own."""
+
+import platform
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from time import perf_counter
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from .errors import TritonUnavailable
+from .triton import TritonServer
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Metrics:
+    """The metrics of one process. Every process writes its own file; the page adds them up.
+
+    Source: prometheus_client's multiprocess mode, which finds the files' directory in PROMETHEUS_MULTIPROC_DIR.
+    """
+
+    def __init__(self) -> None:
+        registry = CollectorRegistry()  # never read: the page reads the files of all processes
+        self.requests = Counter(
+            "scoregate_requests", "Requests answered, by route and HTTP status.", ["route", "status"], registry=registry
+        )
+        self.request_seconds = Histogram(
+            "scoregate_request_seconds",
+            "Time from the request's headers to its answer, in seconds.",
+            ["route"],
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self.script_seconds = Histogram(
+            "scoregate_script_seconds",
+            "Time inside the entry script's run(), waiting for Triton included, in seconds.",
+            buckets=SECONDS,
+            registry=registry,
+        )
+        self.in_flight = Gauge(
+            "scoregate_requests_in_flight",
+            "Requests inside the entry script's run() at this moment.",
+            multiprocess_mode="livesum",
+            registry=registry,
+        )
+        self.worker_restarts = Counter(
+            "scoregate_worker_restarts", "Workers that died and were replaced.", registry=registry
+        )
+        build = Gauge(
+            "scoregate_build_info",
+            "Always 1; the labels tell the versions.",
+            ["version", "python", "tritonclient"],
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
+        build.labels(version("scoregate"), platform.python_version(), version("tritonclient")).set(1)
+
+    @contextmanager
+    def in_script(self) -> Iterator[None]:
+        """Count and time a call of run()."""
+        self.in_flight.inc()
+        started = perf_counter()
+        try:
+            yield
+        finally:
+            self.script_seconds.observe(perf_counter() - started)
+            self.in_flight.dec()
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        """Count and time a request. route: the route's path, never the request's, so that labels stay few."""
+        self.requests.labels(route, status).inc()
+        self.request_seconds.labels(route).observe(seconds)
+
+
+class _TritonUp(Collector):
+    """A gauge found out while the page is written; one of Gauge would be kept in the files for each process."""
+
+    def __init__(self, up: bool) -> None:
+        self._up = up
+
+    def collect(self) -> Iterable[Metric]:
+        yield GaugeMetricFamily("scoregate_triton_up", "1 when Triton gave its metrics, else 0.", value=self._up)
+
+
+def page(triton: TritonServer | None) -> bytes:
+    """Write the metrics of all processes, then Triton's (nv_*), in the Prometheus text format."""
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    if not triton:
+        return generate_latest(registry)
+    try:
+        theirs = triton.metrics()
+    except TritonUnavailable:
+        theirs = b""
+    registry.register(_TritonUp(bool(theirs)))
+    return generate_latest(registry) + theirs

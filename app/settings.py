@@ -1,0 +1,164 @@
+"""Every setting of the service: name, type, default, unit. The only reader of the environment."""
+
+import os
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+
+class SettingError(ValueError):
+    """A setting's value cannot be used; the message is one line: the variable, the value, what is allowed."""
+
+
+class Kind(NamedTuple):
+    """How the text of a variable becomes a value, and how to say what is allowed."""
+
+    parse: Callable[[str], Any]  # raises ValueError or KeyError
+    allowed: str
+
+
+class Rule(NamedTuple):
+    """How one field is read, and what the docs say of it."""
+
+    names: tuple[str, ...]  # environment variables; the first one that is set wins
+    default: str
+    kind: Kind
+    meaning: str
+
+    def read(self, environ: Mapping[str, str]) -> Any:  # noqa: ANN401 - the field declares its type
+        """Parse the variable, or the default. An empty variable counts as not set. Raises SettingError."""
+        name = next((name for name in self.names if environ.get(name)), None)
+        text = environ[name] if name else self.default
+        try:
+            return self.kind.parse(text)
+        except (ValueError, KeyError):
+            raise SettingError(
+                f"{name or self.names[0]}={text!r} is not {self.kind.allowed}. "
+                f"Correct it, or leave it out for the default {self.default!r}."
+            ) from None
+
+
+def _whole(low: int, high: int) -> Kind:
+    def parse(text: str) -> int:
+        number = int(text)
+        if not low <= number <= high:
+            raise ValueError(text)
+        return number
+
+    return Kind(parse, f"a whole number from {low} to {high}")
+
+
+def _directory(text: str) -> Path:
+    path = Path(text).resolve()
+    if not path.is_dir():
+        raise ValueError(text)
+    return path
+
+
+def _flags(text: str) -> str:
+    shlex.split(text)  # an unbalanced quote would stop supervisord with a message about its own file
+    return text
+
+
+_SWITCH_WORDS = {"on": True, "true": True, "1": True, "off": False, "false": False, "0": False}
+_LEVELS = {level: level for level in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")}
+
+PORT = _whole(1, 65535)
+TEXT = Kind(str, "a text")
+PATH = Kind(lambda text: Path(text).resolve(), "a path")
+DIRECTORY = Kind(_directory, "a directory that exists")
+FLAGS = Kind(_flags, "flags, quoted as in a shell")
+SWITCH = Kind(lambda text: _SWITCH_WORDS[text.lower()], "on or off")
+LEVEL = Kind(lambda text: _LEVELS[text.upper()], "one of " + ", ".join(_LEVELS))
+
+
+def _setting(*names: str, default: str, kind: Kind, meaning: str) -> Any:  # noqa: ANN401
+    return field(metadata={"rule": Rule(names, default, kind, meaning)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings, validated; paths are absolute. Azure ML's names for a field stand behind ours."""
+
+    host: str = _setting("HOST", default="0.0.0.0", kind=TEXT, meaning="Address that the service listens on.")  # noqa: S104
+    port: int = _setting("PORT", default="5001", kind=PORT, meaning="Port of `/score`, the probes and `/metrics`.")
+    worker_count: int = _setting("WORKER_COUNT", default="1", kind=_whole(1, 1024), meaning="Gunicorn workers.")
+    worker_timeout_s: int = _setting(
+        "WORKER_TIMEOUT",
+        default="300",
+        kind=_whole(1, 86400),
+        meaning="A worker that shows no sign of life for so many seconds is replaced.",
+    )
+    app_root: Path = _setting(
+        "APP_ROOT",
+        "AML_APP_ROOT",
+        default=".",
+        kind=DIRECTORY,
+        meaning="Working directory of the entry script; the script's path starts here.",
+    )
+    entry_script: Path = _setting(
+        "ENTRY_SCRIPT",
+        "AZUREML_ENTRY_SCRIPT",
+        default="",
+        kind=Kind(Path, "a path"),
+        meaning="The script with `init()` and `run()`, relative to `APP_ROOT`. Left out: `score.py` in `APP_ROOT`, "
+        "or `examples/digits/score.py` when `APP_ROOT` is left out, too.",
+    )
+    model_dir: Path = _setting(
+        "MODEL_DIR",
+        "AZUREML_MODEL_DIR",
+        default="models",
+        kind=PATH,
+        meaning="Its folder `triton/` is Triton's model repository.",
+    )
+    triton: bool = _setting(
+        "TRITON", default="on", kind=SWITCH, meaning="`off` runs Gunicorn alone, for scripts that need no Triton."
+    )
+    triton_http_port: int = _setting(
+        "TRITON_HTTP_PORT", default="8000", kind=PORT, meaning="Triton's HTTP port, on loopback only."
+    )
+    triton_metrics_port: int = _setting(
+        "TRITON_METRICS_PORT", default="8002", kind=PORT, meaning="Triton's metrics port, on loopback only."
+    )
+    triton_default_max_batch_size: int = _setting(
+        "TRITON_DEFAULT_MAX_BATCH_SIZE",
+        default="64",
+        kind=_whole(1, 65536),
+        meaning="Largest batch of a model that can batch and whose configuration does not say.",
+    )
+    triton_extra_args: str = _setting(
+        "TRITON_EXTRA_ARGS", default="", kind=FLAGS, meaning="Further flags for `tritonserver`, as in a shell."
+    )
+    max_body_bytes: int = _setting(
+        "MAX_BODY_BYTES",
+        default="104857600",
+        kind=_whole(1, 2**40),
+        meaning="Largest request body; a larger one is answered with 413.",
+    )
+    log_level: str = _setting(
+        "LOG_LEVEL", "AZUREML_LOG_LEVEL", default="INFO", kind=LEVEL, meaning="Least level that reaches the log."
+    )
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str]) -> Self:
+        """Read and check every setting. Raises SettingError for the first one that cannot be used."""
+        values = {each.name: each.metadata["rule"].read(environ) for each in fields(cls)}
+        # Whoever names an application root has a script of their own there, as on Azure ML.
+        own_root = environ.get("APP_ROOT") or environ.get("AML_APP_ROOT")
+        script = environ.get("ENTRY_SCRIPT") or environ.get("AZUREML_ENTRY_SCRIPT")
+        values["entry_script"] = values["app_root"] / (
+            script or ("score.py" if own_root else "examples/digits/score.py")
+        )
+        return cls(**values)
+
+    @property
+    def model_repository(self) -> Path:
+        """Triton's model repository, with <model>/config.pbtxt and <model>/<version>/ in it."""
+        return self.model_dir / "triton"
+
+    @property
+    def instance(self) -> str:
+        """Names what this service leaves on a machine: a port has one owner, so its next owner may clean up."""
+        return f"scoregate-{os.getuid()}-{self.port}"

@@ -1,0 +1,161 @@
+"""supervisord, started with checked settings, and ended with the exit code of the program that ended it.
+
+Plain supervisord goes on when a program gives up, and always ends with 0. Here a program that exits with MISCONFIGURED
+(starting it again cannot help) or that supervisord has given up on (FATAL) ends the service, with a non-zero code.
+"""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from supervisor import events  # type: ignore[import-untyped]
+from supervisor.medusa import asyncore_25  # type: ignore[import-untyped]
+from supervisor.options import ServerOptions  # type: ignore[import-untyped]
+from supervisor.states import SupervisorStates  # type: ignore[import-untyped]
+from supervisor.supervisord import Supervisor  # type: ignore[import-untyped]
+
+from .settings import SettingError, Settings
+
+MISCONFIGURED = 3  # Gunicorn's code for "worker failed to boot", and Azure ML's for a script that cannot be loaded
+
+
+class Options(ServerOptions):  # type: ignore[misc]
+    """supervisord's options and process calls; `exit_code` is the service's."""
+
+    exit_code = 0
+    mood: int
+
+    def waitpid(self) -> tuple[int | None, int | None]:
+        """Reap a child; the exit code says here whether to go on, since supervisord forgets it when a start fails."""
+        pid, status = super().waitpid()
+        if pid in self.pidhistory and os.waitstatus_to_exitcode(status) == MISCONFIGURED:
+            self.end(MISCONFIGURED)
+        return pid, status
+
+    def end(self, exit_code: int) -> None:
+        """Stop all programs, the last started first, then end with this code."""
+        if self.mood == SupervisorStates.RUNNING:
+            self.exit_code = exit_code
+            self.mood = SupervisorStates.SHUTDOWN
+
+    def get_signal(self) -> int | None:
+        """Tell the next signal. A closed terminal ends the service; plain supervisord would start it anew."""
+        number: int | None = super().get_signal()
+        return signal.SIGTERM if number == signal.SIGHUP else number
+
+
+class Service(Supervisor):  # type: ignore[misc]
+    """The supervisor of triton and gunicorn."""
+
+    def runforever(self) -> None:
+        """Run until all programs have stopped."""
+        events.subscribe(events.ProcessStateFatalEvent, self.gave_up)
+        super().runforever()
+
+    def gave_up(self, event: events.ProcessStateFatalEvent) -> None:
+        """End the service: something outside (Docker, Kubernetes) decides better than we whether to try once more."""
+        print(f"{event.process.config.name} does not stay up, the service ends.", file=sys.stderr, flush=True)  # noqa: T201
+        self.options.end(1)
+
+
+def refuse_taken_ports(settings: Settings) -> None:
+    """Raise SettingError naming the first port that another program listens on."""
+    ports = [("PORT", settings.host, settings.port)]
+    if settings.triton:
+        ports += [
+            ("TRITON_HTTP_PORT", "127.0.0.1", settings.triton_http_port),
+            ("TRITON_METRICS_PORT", "127.0.0.1", settings.triton_metrics_port),
+        ]
+    with contextlib.ExitStack() as stack:  # all held until the end, so that two equal ports are found, too
+        for name, host, port in ports:
+            probe = stack.enter_context(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET))
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+                probe.listen()
+            except OSError as error:
+                raise SettingError(
+                    f"{name}={port}: cannot listen on it ({error.strerror}). "
+                    f"Stop the program that has it, or choose another port, for example {name}={port + 10}."
+                ) from None
+
+
+def environment(settings: Settings, directory: Path) -> dict[str, str]:
+    """Say in variables what supervisord.conf and its programs need beyond what the user set."""
+    return {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",  # `python` and `gunicorn` are this Python's
+        "TMPDIR": str(directory),
+        "TRITON": "on" if settings.triton else "off",
+        "TRITON_HTTP_PORT": str(settings.triton_http_port),
+        "TRITON_METRICS_PORT": str(settings.triton_metrics_port),
+        "TRITON_DEFAULT_MAX_BATCH_SIZE": str(settings.triton_default_max_batch_size),
+        "TRITON_EXTRA_ARGS": settings.triton_extra_args,
+        "MODEL_REPOSITORY": str(settings.model_repository),
+        "INSTANCE": settings.instance,
+        "WORKER_TIMEOUT": str(settings.worker_timeout_s),
+    }
+
+
+@contextlib.contextmanager
+def terminal() -> Iterator[None]:
+    """Take the terminal, if there is one, for the time of the service.
+
+    Ctrl-C signals the terminal's foreground process group. `make` in that group would end as "Interrupted" with a
+    failure code however well the service stopped; with a group of its own the service alone gets the signal.
+    """
+    try:
+        owner = os.tcgetpgrp(0)
+    except OSError:  # not a terminal
+        owner = None
+    if owner != os.getpgrp():
+        yield
+        return
+    # Ctrl-Z would stop us but not `make`, and the shell would wait for ever; changing the group from the background
+    # (on the way back) would stop us, too.
+    for number in (signal.SIGTSTP, signal.SIGTTOU):
+        signal.signal(number, signal.SIG_IGN)
+    os.setpgid(0, 0)
+    os.tcsetpgrp(0, os.getpgrp())
+    try:
+        yield
+    finally:
+        os.tcsetpgrp(0, owner)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the service. arguments: those of supervisord. Returns the exit code."""
+    try:
+        settings = Settings.from_environ(os.environ)
+        refuse_taken_ports(settings)
+    except SettingError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return MISCONFIGURED
+    # Both supervisord and its programs' logs write to stdout; were it a file, one would overwrite the other.
+    fcntl.fcntl(1, fcntl.F_SETFL, fcntl.fcntl(1, fcntl.F_GETFL) | os.O_APPEND)
+    directory = Path(tempfile.gettempdir()) / settings.instance
+    shutil.rmtree(directory, ignore_errors=True)  # of a predecessor that was killed
+    directory.mkdir(mode=0o700)
+    os.environ |= environment(settings, directory)
+    options = Options()
+    options.first = True
+    options.test = False
+    # Without a user, supervisord run by root warns at each start; in a container root may be all there is.
+    options.realize([*arguments, *(["--user=root"] if os.getuid() == 0 else [])])
+    try:
+        with terminal(), contextlib.suppress(asyncore_25.ExitNow):
+            Service(options).main()
+    finally:
+        options.close_logger()
+        shutil.rmtree(directory, ignore_errors=True)
+    return options.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,135 @@
+"""The Triton client that entry scripts get: tritonclient's own, with clear failures and without a queue."""
+
+import http.client
+import warnings
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import tritonclient.http  # type: ignore[import-untyped]
+from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
+
+from ..errors import BadInput, ScoringError, TritonFailed, TritonTimeout, TritonUnavailable
+
+# Upstream's default of 1 makes the greenlets of a worker take turns on one socket: Triton never sees two requests at
+# once and cannot batch. Connections open on demand, so a high limit costs nothing until it is used.
+CONNECTIONS = 512
+
+# Where scripts written for Azure ML look for Triton. They are sent to this service's own, wherever that listens; the
+# address also spares the look-up of "localhost", which tries ::1 first, where Triton does not listen.
+CUSTOMARY_URLS = ("localhost:8000", "127.0.0.1:8000")
+
+
+class Refused(BadInput, InferenceServerException):  # type: ignore[misc]
+    """Triton's 4xx: the request does not fit the model. Also what a script expects to catch."""
+
+    code = "triton_refused"
+
+
+class Failed(TritonFailed, InferenceServerException):  # type: ignore[misc]
+    """Triton's 5xx: the model failed."""
+
+
+class Busy(TritonUnavailable, InferenceServerException):  # type: ignore[misc]
+    """Triton's 503: the server is stopping or the model is not available at the moment."""
+
+
+class Unreachable(TritonUnavailable, ConnectionError):
+    """No connection, or one that broke: Triton is down, or died while it was answering."""
+
+
+class TimedOut(TritonTimeout, TimeoutError):
+    """The client's network_timeout has passed."""
+
+
+class InferenceServerClient(tritonclient.http.InferenceServerClient):  # type: ignore[misc]
+    """tritonclient.http.InferenceServerClient with the same signature and two differences.
+
+    It opens as many connections as requests run side by side (upstream: 1), and its failures are of classes that this
+    service can answer. These derive from what upstream raises, so that a script's own `except` goes on working:
+    InferenceServerException, TimeoutError, ConnectionError.
+    """
+
+    service_url: ClassVar[str | None] = None
+
+    def __init__(
+        self,
+        url: str,
+        verbose: bool = False,
+        concurrency: int = CONNECTIONS,
+        *args: Any,  # noqa: ANN401 - the rest is upstream's
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
+        self._closed = True  # for upstream's __del__, should its __init__ raise
+        if self.service_url and url in CUSTOMARY_URLS:
+            url = self.service_url
+        super().__init__(url, verbose, concurrency, *args, **kwargs)
+
+    def _get(self, request_uri: str, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        try:
+            return super()._get(request_uri, *args, **kwargs)
+        except (OSError, http.client.HTTPException) as error:
+            raise self._transport_failure(request_uri, error) from error
+
+    def _post(self, request_uri: str, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        try:
+            return super()._post(request_uri, *args, **kwargs)
+        except (OSError, http.client.HTTPException) as error:
+            raise self._transport_failure(request_uri, error) from error
+
+    def infer(self, model_name: str, inputs: Sequence[Any], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        """Ask one model once, as upstream's infer().
+
+        Raises Refused naming what the model takes and what was sent, Failed, Busy, Unreachable, TimedOut.
+        Source: Open Inference Protocol, POST v2/models/{model}/infer.
+        """
+        try:
+            return super().infer(model_name, inputs, *args, **kwargs)
+        except InferenceServerException as error:
+            failure = explain(error)
+            if isinstance(failure, Refused):
+                sent = ", ".join(f"{each.name()} {each.datatype()} {each.shape()}" for each in inputs)
+                raise Refused(
+                    f"{failure} {self._signature(model_name)}The request sent {sent}.", error.status()
+                ) from error
+            raise failure from error
+
+    def _signature(self, model_name: str) -> str:
+        try:
+            metadata = self.get_model_metadata(model_name)
+        except InferenceServerException:  # no such model: what Triton said is all there is to say
+            return ""
+        takes = ", ".join(f"{each['name']} {each['datatype']} {each['shape']}" for each in metadata["inputs"])
+        return f"Model {model_name!r} takes {takes}. "
+
+    def _transport_failure(self, request_uri: str, error: Exception) -> ScoringError:
+        if isinstance(error, TimeoutError):
+            return TimedOut(f"Triton gave no answer to {request_uri} in time. Send less at once, or try again later.")
+        return Unreachable(f"No connection to Triton for {request_uri}: {error}. Try again shortly.")
+
+
+def explain(error: InferenceServerException) -> ScoringError:
+    """Tell what Triton's answer means to our client, by its status alone."""
+    if isinstance(error, ScoringError):
+        return error
+    status = error.status() or ""
+    text = error.message()
+    if status == "503":
+        return Busy(f"Triton does not take requests at the moment: {text}. Try again shortly.", status)
+    if status.startswith("4"):
+        return Refused(f"Triton refused the request: {text.rstrip('.')}.", status)
+    # The text of a Python-backend failure holds its traceback, so it goes to the log alone, as this failure's cause.
+    return Failed("Triton failed to answer. Check the logs for more info.", status)
+
+
+def hand_to_scripts(service_url: str | None) -> None:
+    """Put our client where scripts import it from: tritonclient.http, and tritonhttpclient, its name until 2021.
+
+    service_url: host:port of this service's Triton, or None when it runs without.
+    """
+    # Importing the old names warns, through a filter of their own that outdoes "ignore", so the warnings are taken away.
+    with warnings.catch_warnings(record=True):
+        import tritonclientutils  # type: ignore[import-untyped]  # noqa: F401
+        import tritonhttpclient  # type: ignore[import-untyped]
+    InferenceServerClient.service_url = service_url
+    for module in (tritonclient.http, tritonhttpclient):
+        module.InferenceServerClient = InferenceServerClient

@@ -1,0 +1,48 @@
+"""Gunicorn's gevent worker, answering in this service's way where no route is reached."""
+
+import socket
+import sys
+from typing import Any
+
+from gunicorn import util
+from gunicorn.workers.ggevent import GeventWorker
+from werkzeug.datastructures import Headers
+
+from . import errors, log
+from .entry_script import EntryScriptError
+from .lifecycle import MISCONFIGURED
+
+
+class Worker(GeventWorker):
+    """A worker process: one entry script, one event loop."""
+
+    def load_wsgi(self) -> None:
+        """Make the application; a script that cannot serve ends the service, with one message."""
+        try:
+            super().load_wsgi()
+        except EntryScriptError as error:
+            self.log.error("%s", error)
+            sys.exit(MISCONFIGURED)
+
+    def init_process(self) -> None:
+        """Run the worker."""
+        util.write_error = write_error
+        super().init_process()
+
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:  # noqa: ANN401
+        """Answer what is not valid HTTP; Gunicorn finds the status."""
+        log.begin_request(Headers())
+        super().handle_error(req, client, addr, exc)
+
+
+def write_error(sock: socket.socket, status_int: int, reason: str, mesg: str) -> None:
+    """Answer with JSON in place of gunicorn.util.write_error's HTML, then let Gunicorn hang up."""
+    request_id = log.request_id.get()
+    code = reason.lower().replace(" ", "_")
+    text = mesg or "An unexpected internal error occurred. Check the logs for more info."
+    body = errors.body(text, code, request_id).encode()
+    head = (
+        f"HTTP/1.1 {status_int} {reason}\r\nConnection: close\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\nx-request-id: {request_id}\r\n\r\n"
+    )
+    util.write_nonblock(sock, head.encode() + body)

@@ -1,0 +1,157 @@
+"""What an ONNX model takes and gives, in Triton's words: completes a model's config.pbtxt and checks it.
+
+The rules are those of Triton's own ONNX Runtime backend (AutoCompleteConfig, ValidateInputs and ValidateOutputs
+in its src/onnxruntime.cc), so that a model served here is served alike in the container.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession, NodeArg
+
+DATA_TYPES = {
+    "tensor(bool)": "TYPE_BOOL",
+    "tensor(uint8)": "TYPE_UINT8",
+    "tensor(uint16)": "TYPE_UINT16",
+    "tensor(uint32)": "TYPE_UINT32",
+    "tensor(uint64)": "TYPE_UINT64",
+    "tensor(int8)": "TYPE_INT8",
+    "tensor(int16)": "TYPE_INT16",
+    "tensor(int32)": "TYPE_INT32",
+    "tensor(int64)": "TYPE_INT64",
+    "tensor(float16)": "TYPE_FP16",
+    "tensor(float)": "TYPE_FP32",
+    "tensor(double)": "TYPE_FP64",
+    "tensor(string)": "TYPE_STRING",
+}
+SCHEDULERS = {"dynamic_batching", "sequence_batching", "ensemble_scheduling"}
+
+
+class CannotServe(ValueError):
+    """The model's file or config.pbtxt has to be changed before Triton can serve the model."""
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An input or output of the ONNX graph; shape has -1 where the graph leaves a dimension open."""
+
+    data_type: str
+    shape: tuple[int, ...]
+
+
+class Signature:
+    """The tensors of one ONNX model, by name.
+
+    initializers: weights that a caller may override by sending them as an input.
+    Raises CannotServe for a tensor of a type that Triton has no word for.
+    """
+
+    def __init__(self, model: str, session: InferenceSession) -> None:
+        self.model = model
+        self.inputs = self._tensors("input", session.get_inputs())
+        self.initializers = self._tensors("input", session.get_overridable_initializers())
+        self.outputs = self._tensors("output", session.get_outputs())
+
+    def complete(self, config: dict[str, Any], default_max_batch_size: int) -> None:
+        """Fill in what config leaves open: batch size, scheduler, tensors, their data types and dims."""
+        # Triton's own backend leaves a config with inputs and outputs as it is, dynamic batching off included.
+        if _is_complete(config["input"]) and _is_complete(config["output"]):
+            return
+        if config["max_batch_size"] == 0 and self._can_batch() and not self._has_full_shape(config):
+            config["max_batch_size"] = default_max_batch_size
+        if config["max_batch_size"] > 1 and not SCHEDULERS & config.keys():
+            config["dynamic_batching"] = {}
+        batched = config["max_batch_size"] > 0
+        _complete_entries(config["input"], self.inputs, batched)
+        _complete_entries(config["output"], self.outputs, batched)
+
+    def check(self, config: dict[str, Any]) -> None:
+        """Raise CannotServe if config contradicts the model."""
+        batched = config["max_batch_size"] > 0
+        if batched and not self._can_batch():
+            raise CannotServe(
+                f"model {self.model!r}: config.pbtxt gives max_batch_size {config['max_batch_size']}, but the model "
+                f"cannot batch: not every input and output has an open first dimension. Leave max_batch_size out."
+            )
+        self._check_entries("input", config["input"], self.inputs | self.initializers, batched)
+        self._check_entries("output", config["output"], self.outputs, batched)
+        if missing := self.inputs.keys() - {entry["name"] for entry in config["input"]}:
+            raise CannotServe(f"model {self.model!r}: config.pbtxt leaves out the model's input {min(missing)!r}.")
+        if batched and any(entry.get("optional") for entry in config["input"]):
+            raise CannotServe(f"model {self.model!r}: optional inputs need max_batch_size 0.")
+
+    def _tensors(self, kind: str, nodes: list[NodeArg]) -> dict[str, Tensor]:
+        for node in nodes:
+            if node.type not in DATA_TYPES:
+                raise CannotServe(
+                    f"model {self.model!r}: {kind} {node.name!r} is a {node.type}, which Triton cannot serve. "
+                    f"Export the model with tensors of numbers, booleans or strings."
+                )
+        return {
+            node.name: Tensor(
+                DATA_TYPES[node.type], tuple(size if isinstance(size, int) and size >= 0 else -1 for size in node.shape)
+            )
+            for node in nodes
+        }
+
+    def _can_batch(self) -> bool:
+        return all(tensor.shape[:1] == (-1,) for tensor in [*self.inputs.values(), *self.outputs.values()])
+
+    def _has_full_shape(self, config: dict[str, Any]) -> bool:
+        tensors = self.inputs | self.outputs
+        return any(
+            entry["dims"] and entry["name"] in tensors and len(_shape(entry)) == len(tensors[entry["name"]].shape)
+            for entry in [*config["input"], *config["output"]]
+        )
+
+    def _check_entries(
+        self, kind: str, entries: list[dict[str, Any]], tensors: dict[str, Tensor], batched: bool
+    ) -> None:
+        for entry in entries:
+            name = entry["name"]
+            where = f"model {self.model!r}: config.pbtxt gives {kind} {name!r}"
+            if name not in tensors:
+                raise CannotServe(f"{where}, which the model does not have. It has {', '.join(sorted(tensors))}.")
+            tensor = tensors[name]
+            if entry["data_type"] != tensor.data_type:
+                raise CannotServe(f"{where} as {entry['data_type']}, but the model has {tensor.data_type}.")
+            expected = tensor.shape[1:] if batched else tensor.shape
+            if not _fits(_shape(entry), expected, exactly=kind == "output", scalar=tensor.shape == ()):
+                batch = " after the batch dimension (max_batch_size is not 0)" if batched else ""
+                raise CannotServe(f"{where} with dims {_shape(entry)}, but the model has {list(expected)}{batch}.")
+
+
+def _is_complete(entries: list[dict[str, Any]]) -> bool:
+    return bool(entries) and all(entry["dims"] and entry["data_type"] != "TYPE_INVALID" for entry in entries)
+
+
+def _complete_entries(entries: list[dict[str, Any]], tensors: dict[str, Tensor], batched: bool) -> None:
+    given = {entry["name"] for entry in entries}
+    entries += [{"name": name, "dims": [], "data_type": "TYPE_INVALID"} for name in tensors if name not in given]
+    for entry in entries:
+        tensor = tensors.get(entry["name"])
+        if tensor is None:
+            continue  # `check` refuses it
+        if entry["data_type"] == "TYPE_INVALID":
+            entry["data_type"] = tensor.data_type
+        if not entry["dims"]:
+            # Triton has no empty dims: a scalar is [1], and so is each row of a batched vector, which needs a reshape.
+            entry["dims"] = list(tensor.shape[1:] if batched else tensor.shape) or [1]
+            if batched and len(tensor.shape) == 1:
+                entry["reshape"] = {"shape": []}
+
+
+def _shape(entry: dict[str, Any]) -> list[int]:
+    """The shape that reaches the model; a batch dimension comes on top."""
+    return list(entry["reshape"]["shape"] if "reshape" in entry else entry["dims"])
+
+
+def _fits(shape: list[int], expected: tuple[int, ...], *, exactly: bool, scalar: bool) -> bool:
+    if scalar:
+        return all(size == 1 for size in shape)
+    return len(shape) == len(expected) and all(
+        size == wanted or (wanted == -1 and not exactly) for size, wanted in zip(shape, expected, strict=True)
+    )

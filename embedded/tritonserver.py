@@ -1,0 +1,183 @@
+"""Start Triton: the container's tritonserver if there is one, else the CPU one in the pip wheel nvidia-pytriton.
+
+Takes tritonserver's flags and becomes tritonserver (exec), so that a supervisor's signals reach it. What would keep
+Triton from serving is said in one line on stderr, with exit code 3: starting again does not help.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import importlib.util
+import os
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import NoReturn
+
+MISCONFIGURED = 3
+TRITON_DEFAULT_MAX_BATCH_SIZE = "4"  # Triton's own, if --backend-config=default-max-batch-size is left out
+
+# What only the container's Triton can run, by the name that Triton expects in a version directory.
+CONTAINER_MODELS = {
+    "model.savedmodel": "a TensorFlow SavedModel",
+    "model.graphdef": "a TensorFlow GraphDef",
+    "model.plan": "a TensorRT plan",
+    "model.pt": "a TorchScript model",
+    "model.xml": "an OpenVINO model",
+    "model.dali": "a DALI pipeline",
+}
+EMBEDDED_BACKENDS = {"onnxruntime", "onnxruntime_onnx", "python", "ensemble"}
+
+
+def main() -> NoReturn:
+    """Check what Triton would stumble over, tidy up after a killed predecessor, become tritonserver."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--model-repository", "--model-store", action="append", default=[])
+    parser.add_argument("--backend-config", action="append", default=[])
+    flags, others = parser.parse_known_args()
+
+    # s3://, gs:// and as:// are Triton's to read.
+    repositories = [Path(path).absolute() for path in flags.model_repository if "://" not in path]
+    for repository in repositories:
+        check_repository(repository)
+    settings = dict(setting.rpartition("=")[::2] for setting in flags.backend_config)
+    if prefix := settings.get("python,shm-region-prefix-name"):
+        remove_stale_shared_memory(prefix)
+
+    if native := shutil.which("tritonserver") or shutil.which("/opt/tritonserver/bin/tritonserver"):
+        os.execv(native, [native, *sys.argv[1:]])  # noqa: S606
+
+    if not (pytriton := importlib.util.find_spec("pytriton")) or not pytriton.origin:
+        stop(
+            "No Triton here: neither tritonserver on PATH nor the package nvidia-pytriton for this Python. "
+            "Install requirements-embedded.txt, use the container image, or set TRITON=off to run without Triton."
+        )
+    for repository in repositories:
+        check_embedded_can_serve(repository)
+    packages = Path(pytriton.origin).parent.parent
+    environment = {
+        **os.environ,
+        "LD_LIBRARY_PATH": search_path("LD_LIBRARY_PATH", packages / "nvidia_pytriton.libs", *libpython_directory()),
+        # The stub's Python ignores PYTHONPATH and PYTHONHOME. It takes the first python3 on PATH to be itself, and so
+        # finds that one's standard library, pyvenv.cfg and site-packages.
+        "PATH": search_path("PATH", Path(sys.executable).parent),
+        "TRITON_DEFAULT_MAX_BATCH_SIZE": settings.get("default-max-batch-size", TRITON_DEFAULT_MAX_BATCH_SIZE),
+    }
+    wheel = packages / "pytriton" / "tritonserver"
+    arguments = [
+        "tritonserver",
+        f"--backend-directory={make_backends(wheel)}",
+        f"--cache-directory={wheel / 'caches'}",
+        "--allow-gpu-metrics=false",
+        "--pinned-memory-pool-byte-size=0",
+        *others,
+        *(f"--backend-config={setting}" for setting in flags.backend_config),
+        *(f"--model-repository={path if '://' in path else Path(path).absolute()}" for path in flags.model_repository),
+    ]
+    # The stub puts the working directory first on sys.path: a model.py lying there was taken for the backend's.
+    os.chdir(tempfile.gettempdir())
+    os.execve(wheel / "bin" / "tritonserver", arguments, environment)  # noqa: S606
+
+
+def check_repository(repository: Path) -> None:
+    """Exit if the repository has no model; warn of a config.pbtxt where Triton does not read it."""
+    if not repository.is_dir() or not models(repository):
+        problem = "has no model" if repository.is_dir() else "does not exist"
+        stop(
+            f"The model repository {repository} {problem}. Put a model at {repository}/<model>/1/model.onnx, "
+            "or set MODEL_DIR to the directory of your models, or TRITON=off to run without Triton."
+        )
+    for misplaced in sorted(repository.glob("*/[0-9]*/config.pbtxt")):
+        say(f"Triton does not read {misplaced}. It belongs one directory up: {misplaced.parent.parent}/config.pbtxt.")
+
+
+def remove_stale_shared_memory(prefix: str) -> None:
+    """Remove the shared memory of a predecessor that was killed together with its stubs.
+
+    A stub whose tritonserver alone was killed removes its own and exits, within 0.5 s, even while it computes.
+    """
+    uuid = re.compile(re.escape(prefix) + r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")  # Triton adds it
+    for region in Path("/dev/shm").iterdir():  # noqa: S108  where Linux keeps it
+        if uuid.fullmatch(region.name):
+            region.unlink(missing_ok=True)
+
+
+def check_embedded_can_serve(repository: Path) -> None:
+    """Exit if a model of the repository needs the container's Triton, or a path that the stub cannot be given."""
+    for model in models(repository):
+        config = model / "config.pbtxt"
+        text = config.read_text() if config.is_file() else ""
+        if declared := re.search(r"""^\s*(backend|platform)\s*:\s*["']([^"']+)["']""", text, re.MULTILINE):
+            if declared[2] not in EMBEDDED_BACKENDS:
+                stop_for_container(config, f"{declared[1]} {declared[2]!r}")
+            continue
+        for file in sorted(model.glob("[0-9]*/*")):
+            if file.name in CONTAINER_MODELS:
+                stop_for_container(file, CONTAINER_MODELS[file.name])
+    for path in [Path(tempfile.gettempdir()), *models(repository)]:
+        # Triton starts the stub with `bash -c` and does not quote the paths: with a space in one, it hangs.
+        if re.search(r"[^\w./+,:=@%~-]", str(path)):
+            stop(f"Triton's Python backend cannot start from {path}: rename it to letters, digits, '-', '_' and '.'.")
+
+
+def libpython_directory() -> list[Path]:
+    """Where the stub finds this Python's libpython; empty if the dynamic loader knows. Exit if there is none."""
+    libpython = f"libpython{sys.version_info.major}.{sys.version_info.minor}.so.1.0"
+    own = Path(sys.base_prefix, "lib")
+    if (own / libpython).is_file():
+        return [own]
+    try:
+        ctypes.CDLL(libpython)
+    except OSError:
+        package = libpython.removesuffix(".so.1.0")
+        stop(f"Triton's Python backend needs {libpython}. Install it: apt-get install {package} (Debian, Ubuntu).")
+    return []
+
+
+def search_path(variable: str, *first: Path) -> str:
+    """The directories of an environment variable, ours before those that it already has."""
+    return os.pathsep.join([*map(str, first), *filter(None, [os.environ.get(variable)])])
+
+
+def make_backends(wheel: Path) -> Path:
+    """Lay out a backend directory: the wheel's Python backend with this Python's stub, and our onnxruntime."""
+    backends = Path(tempfile.gettempdir(), "backends")
+    shutil.rmtree(backends, ignore_errors=True)
+    python = backends / "python"
+    python.mkdir(parents=True)
+    # Copies: Triton refuses a library that a symbolic link leads out of the backend's directory.
+    for file in (wheel / "backends" / "python").iterdir():
+        if file.is_file():
+            shutil.copy(file, python)
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    shutil.copy(wheel / "python_backend_stubs" / version / "triton_python_backend_stub", python)
+    (backends / "onnxruntime").symlink_to(Path(__file__).resolve().parent / "backends" / "onnxruntime")
+    return backends
+
+
+def models(repository: Path) -> list[Path]:
+    """The directories of the repository's models."""
+    return sorted(path for path in repository.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def stop_for_container(path: Path, kind: str) -> NoReturn:
+    """Exit for a model that only the container's Triton can serve."""
+    stop(f"{path} is {kind}: the Triton in the pip wheel serves only ONNX and Python. Use the container image.")
+
+
+def stop(problem: str) -> NoReturn:
+    """Exit for what only a person can put right."""
+    say(problem)
+    sys.exit(MISCONFIGURED)
+
+
+def say(line: str) -> None:
+    """Write one line to stderr."""
+    print(line, file=sys.stderr, flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

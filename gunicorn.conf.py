@@ -1,0 +1,69 @@
+"""Gunicorn's workers and hooks. The numbers come from Settings."""
+
+import logging
+import os
+import resource
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from scoregate import announcement, log
+from scoregate.settings import SettingError, Settings
+
+try:
+    settings = Settings.from_environ(os.environ)
+except SettingError as error:
+    sys.exit(str(error))
+
+wsgi_app = "scoregate.application:create_app()"
+worker_class = "scoregate.worker.Worker"
+bind = f"{settings.host}:{settings.port}"
+workers = settings.worker_count
+timeout = settings.worker_timeout_s
+graceful_timeout = 30
+
+# An idle keep-alive connection costs a greenlet and a place among worker_connections. Load balancers keep connections
+# for about a minute and must not find them closed first; there are places enough for that, and files to go with them.
+keepalive = 75
+worker_connections = 10_000
+_, files = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+
+control_socket_disable = True  # its default place is $HOME, which a container's user may not have
+logconfig_dict = log.config(settings.log_level)
+
+# The processes' metric files. prometheus_client reads the variable when it is imported, so it is set before that.
+metrics_directory = Path(tempfile.gettempdir()) / "metrics"
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_directory)
+started_in = Path.cwd()
+
+
+def on_starting(server: Any) -> None:  # noqa: ANN401 - Gunicorn's Arbiter
+    """Begin with no metrics of a master that died before this one."""
+    shutil.rmtree(metrics_directory, ignore_errors=True)
+    metrics_directory.mkdir(parents=True)
+
+    from scoregate.metrics import Metrics
+
+    server.metrics = Metrics()
+
+
+def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - our Worker
+    """Let a new worker get ready; the first one tells when it is."""
+    worker.wsgi.extensions["lifecycle"].start(announce if worker.age == 1 else None)
+
+
+def announce(models: Any) -> None:  # noqa: ANN401 - list[ModelState], whose module may only be imported in a worker
+    """Tell in the log that the service is ready."""
+    logging.getLogger("scoregate").info("%s", announcement.ready(settings, models, started_in))
+
+
+def child_exit(server: Any, worker: Any) -> None:  # noqa: ANN401
+    """Forget a dead worker's gauges, and count it, unless the service is stopping."""
+    from prometheus_client.multiprocess import mark_process_dead
+
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+    if server.WORKERS:
+        server.metrics.worker_restarts.inc()

@@ -1,0 +1,124 @@
+"""Start the embedded Triton as supervisord does: through its launcher, on free ports."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import requests
+from tritonclient.http import InferenceServerClient
+
+LAUNCHER = Path(__file__).parents[2] / "embedded" / "tritonserver.py"
+START_DEADLINE_S = 120
+STOP_DEADLINE_S = 40  # Triton gives requests in flight 30 s
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+@dataclass
+class Triton:
+    repository: Path
+    temporary: Path
+    shm_prefix: str
+    flags: tuple[str, ...] = ()
+    port: int = field(default_factory=free_port)
+    metrics_port: int = field(default_factory=free_port)
+
+    def start(self, cwd=None):
+        self.log = self.temporary / "triton.log"
+        command = [sys.executable, str(LAUNCHER), f"--model-repository={self.repository}"]
+        command += ["--strict-model-config=false", "--exit-on-error=false", "--allow-grpc=false", "--log-info=false"]
+        command += ["--http-address=127.0.0.1", f"--http-port={self.port}"]
+        command += ["--metrics-address=127.0.0.1", f"--metrics-port={self.metrics_port}"]
+        command += [f"--backend-config=python,shm-region-prefix-name={self.shm_prefix}", *self.flags]
+        with self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                command,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, "TMPDIR": str(self.temporary)},
+                cwd=cwd,
+                start_new_session=True,
+            )
+        return self
+
+    def wait_until_live(self):
+        """Triton opens its port when it has loaded, or failed to load, every model."""
+        deadline = time.monotonic() + START_DEADLINE_S
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                requests.get(f"{self.url}/v2/health/live", timeout=5)
+                return self
+            except requests.ConnectionError:
+                time.sleep(0.1)
+        self.kill()
+        raise AssertionError(f"Triton did not start, exit code {self.process.returncode}:\n{self.log.read_text()}")
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(STOP_DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise AssertionError(f"Triton did not stop in {STOP_DEADLINE_S} s:\n{self.log.read_text()}") from None
+
+    def kill(self):
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def client(self):
+        return InferenceServerClient(f"127.0.0.1:{self.port}", concurrency=1)
+
+    def config(self, model, version=None):
+        path = f"/v2/models/{model}" + (f"/versions/{version}" if version else "") + "/config"
+        reply = requests.get(self.url + path, timeout=5)
+        assert reply.status_code == 200, f"{reply.text}\n{self.log.read_text()}"
+        return reply.json()
+
+    def index(self):
+        """State and reason of each model."""
+        reply = requests.post(f"{self.url}/v2/repository/index", timeout=5)
+        assert reply.status_code == 200
+        return {model["name"]: (model["state"], model.get("reason", "")) for model in reply.json()}
+
+    def metric(self, name, model):
+        text = requests.get(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=5).text
+        lines = [line for line in text.splitlines() if line.startswith(name + "{") and f'model="{model}"' in line]
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
+
+    def stubs(self):
+        """Process ids of this Triton's Python backend stubs, which have its prefix on their command line."""
+        found = subprocess.run(["pgrep", "-f", f"^[^ ]*triton_python_backend_stub .*{self.shm_prefix}"], capture_output=True)
+        return [int(pid) for pid in found.stdout.split()]
+
+    def shared_memory(self):
+        return sorted(region.name for region in Path("/dev/shm").glob(self.shm_prefix + "*"))
+
+
+@pytest.fixture(scope="session")
+def new_triton(tmp_path_factory):
+    """Make a Triton that is not started yet; whatever runs at the end is stopped."""
+    made = []
+
+    def make(repository, *flags):
+        made.append(Triton(repository, tmp_path_factory.mktemp("triton"), f"test-{uuid.uuid4().hex[:8]}-", flags))
+        return made[-1]
+
+    yield make
+    running = [triton for triton in made if getattr(triton, "process", None) and triton.process.poll() is None]
+    for triton in running:
+        triton.stop()

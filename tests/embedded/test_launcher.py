@@ -1,0 +1,192 @@
+"""embedded/tritonserver.py: what it refuses, what it tidies up, and what it becomes."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import requests
+from conftest import LAUNCHER
+from onnx_models import put, times
+
+PYTHON_MODEL = b"""
+import os
+import sys
+import numpy as np
+import triton_python_backend_utils as pb_utils
+
+class TritonPythonModel:
+    @staticmethod
+    def auto_complete_config(config):
+        config.add_output({"name": "where", "data_type": "TYPE_STRING", "dims": [2]})
+        return config
+
+    def execute(self, requests):
+        where = np.array([np.__file__, os.__file__], dtype=object)
+        return [pb_utils.InferenceResponse([pb_utils.Tensor("where", where)]) for _ in requests]
+"""
+
+
+def launch(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, LAUNCHER, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, **{name: str(value) for name, value in environment.items()}},
+    )
+
+
+@pytest.fixture
+def repository(tmp_path):
+    repository = tmp_path / "repository"
+    repository.mkdir()
+    return repository
+
+
+@pytest.fixture
+def tritonserver_on_path(tmp_path, monkeypatch):
+    """A stand-in for the container's tritonserver, that says how it was called."""
+    script = tmp_path / "bin" / "tritonserver"
+    script.parent.mkdir()
+    script.write_text('#!/bin/sh\nprintf "%s\\n" "$0" "$@"\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{script.parent}:{os.environ['PATH']}")
+    return str(script)
+
+
+def assert_refused(result, *words):
+    assert (result.returncode, result.stdout) == (3, "")
+    assert len(result.stderr.splitlines()) == 1
+    for word in words:
+        assert str(word) in result.stderr
+
+
+@pytest.mark.parametrize("flag", ["--model-repository", "--model-store"])
+def test_a_missing_repository_is_refused(tmp_path, flag):
+    missing = tmp_path / "missing"
+    result = launch(f"{flag}={missing}")
+    assert_refused(result, f"{missing} does not exist", f"{missing}/<model>/1/model.onnx", "MODEL_DIR", "TRITON=off")
+
+
+def test_a_repository_without_a_model_is_refused(repository):
+    (repository / "README.md").write_text("no model")
+    (repository / ".git").mkdir()
+    assert_refused(launch("--model-repository", repository), f"{repository} has no model", "MODEL_DIR", "TRITON=off")
+
+
+def test_each_of_several_repositories_is_checked(repository, tmp_path):
+    put(repository, "double", times(2, ["n", 2]))
+    missing = tmp_path / "missing"
+    assert_refused(launch(f"--model-repository={repository}", f"--model-repository={missing}"), missing)
+
+
+@pytest.mark.parametrize(
+    ("file", "kind"),
+    [
+        ("model.savedmodel", "TensorFlow SavedModel"),
+        ("model.graphdef", "TensorFlow GraphDef"),
+        ("model.plan", "TensorRT"),
+        ("model.pt", "TorchScript"),
+        ("model.xml", "OpenVINO"),
+    ],
+)
+def test_a_model_for_the_containers_triton_is_refused(repository, file, kind):
+    put(repository, "foreign", b"", file=file)
+    assert_refused(launch(f"--model-repository={repository}"), f"foreign/1/{file}", kind, "Use the container image")
+
+
+@pytest.mark.parametrize("line", ['backend: "tensorflow"', "  platform : 'tensorrt_plan'"])
+def test_a_config_for_the_containers_triton_is_refused(repository, line):
+    put(repository, "foreign", b"", f"max_batch_size: 8\n{line}\n", file="weights.bin")
+    result = launch(f"--model-repository={repository}")
+    assert_refused(result, "foreign/config.pbtxt", line.split()[-1].strip("'\""), "Use the container image")
+
+
+def test_a_path_that_tritons_stub_cannot_start_from_is_refused(tmp_path):
+    put(tmp_path / "my models", "double", times(2, ["n", 2]))
+    assert_refused(launch(f"--model-repository={tmp_path / 'my models'}"), tmp_path / "my models" / "double", "rename")
+
+
+def test_without_any_triton_the_line_says_what_to_install(repository):
+    put(repository, "double", times(2, ["n", 2]))
+    # -S: no site-packages, as in a Python without the wheel
+    result = subprocess.run(
+        [sys.executable, "-S", LAUNCHER, f"--model-repository={repository}"], capture_output=True, text=True, timeout=60
+    )
+    assert_refused(result, "requirements-embedded.txt", "container image", "TRITON=off")
+
+
+def test_the_containers_tritonserver_gets_the_arguments_unchanged(repository, tritonserver_on_path):
+    put(repository, "foreign", b"", file="model.plan")
+    arguments = [f"--model-repository={repository}", "--model-store", "s3://bucket/models", "--log-info=false"]
+    arguments += ["--backend-config=python,shm-region-prefix-name=none-", "--backend-config", "default-max-batch-size=8"]
+    result = launch(*arguments)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.splitlines() == [tritonserver_on_path, *arguments]
+
+
+def test_a_config_in_a_version_directory_is_warned_of(repository, tritonserver_on_path):
+    put(repository, "double", times(2, ["n", 2]))
+    (repository / "double" / "1" / "config.pbtxt").write_text("max_batch_size: 8")
+    result = launch(f"--model-repository={repository}")
+    assert result.returncode == 0
+    assert len(result.stderr.splitlines()) == 1
+    assert f"{repository}/double/1/config.pbtxt" in result.stderr
+    assert f"{repository}/double/config.pbtxt" in result.stderr
+
+
+def test_models_import_from_this_environment_and_the_working_directory_is_not_in_the_way(repository, new_triton):
+    put(repository, "where", PYTHON_MODEL, file="model.py")
+    put(repository, "double", times(2, ["n", 2]))
+    triton = new_triton(repository)
+    (triton.temporary / "work").mkdir()
+    (triton.temporary / "work" / "model.py").write_text("raise RuntimeError('not a model')")
+    triton.start(cwd=triton.temporary / "work").wait_until_live()
+    assert triton.index() == {"where": ("READY", ""), "double": ("READY", "")}
+    reply = requests.post(f"{triton.url}/v2/models/where/infer", json={"inputs": []}, timeout=10)
+    assert reply.json()["outputs"][0]["data"] == [sys.modules["numpy"].__file__, os.__file__]
+    triton.stop()
+
+
+def test_what_a_killed_triton_leaves_is_gone_after_the_next_start(repository, new_triton):
+    put(repository, "where", PYTHON_MODEL, file="model.py")
+    triton = new_triton(repository).start().wait_until_live()
+    stubs = triton.stubs()
+    assert stubs
+    triton.process.kill()  # Triton alone: its stubs notice, and tidy up after themselves
+    triton.process.wait()
+    deadline = time.monotonic() + 10
+    while triton.stubs() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert (triton.stubs(), triton.shared_memory()) == ([], [])
+
+    triton.start().wait_until_live()
+    for stub in triton.stubs():
+        os.kill(stub, signal.SIGSTOP)  # else it could notice in time
+    triton.kill()
+    stale = triton.shared_memory()
+    assert stale
+
+    triton.start().wait_until_live()
+    assert not set(stale) & set(triton.shared_memory())
+    triton.stop()
+    assert triton.shared_memory() == []
+
+
+def test_shared_memory_of_others_stays(repository, new_triton, tritonserver_on_path):
+    put(repository, "double", times(2, ["n", 2]))
+    uuid = "01234567-89ab-cdef-0123-456789abcdef"
+    prefix = new_triton(repository).shm_prefix
+    regions = [f"{prefix}{uuid}", f"{prefix}1-{uuid}", f"x{prefix}{uuid}"]
+    for region in regions:
+        with open(f"/dev/shm/{region}", "x"):
+            pass
+    try:
+        launch(f"--model-repository={repository}", f"--backend-config=python,shm-region-prefix-name={prefix}")
+        assert [os.path.exists(f"/dev/shm/{region}") for region in regions] == [False, True, True]
+    finally:
+        for region in regions[1:]:
+            os.unlink(f"/dev/shm/{region}")
