@@ -32,7 +32,8 @@ _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
 
 control_socket_disable = True  # its default place is $HOME, which a container's user may not have
-logconfig_dict = log.config(settings.log_level)
+log.configure(settings.log_level)
+logger_class = "scoregate.log.GunicornLogger"
 
 # The processes' metric files. prometheus_client reads the variable when it is imported, so it is set before that.
 metrics_directory = Path(tempfile.gettempdir()) / "metrics"

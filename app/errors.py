@@ -8,7 +8,7 @@ from werkzeug.wrappers import Response
 
 
 class ScoringError(Exception):
-    """A failure with an answer. Its text is one sentence or two for the client: what happened, and what to do.
+    """A failure with an answer. Its first argument is for the client: what happened, with which value, what to do.
 
     status: the HTTP status. code: the machine-readable name, which never changes. retry_after_s: seconds after which
     the same request may succeed, or None when it will not.
@@ -17,6 +17,11 @@ class ScoringError(Exception):
     status = 500
     code = "internal_error"
     retry_after_s: int | None = None
+
+    @property
+    def sentence(self) -> str:
+        """The text for the client; str() may be another's, since some failures are of tritonclient's class, too."""
+        return str(self.args[0])
 
 
 class BadInput(ScoringError):
@@ -81,7 +86,7 @@ def body(message: str, code: str, request_id: str) -> str:
 
 def answer(error: ScoringError, request_id: str) -> Response:
     """Make the response to a failure."""
-    response = Response(body(str(error), error.code, request_id), error.status, content_type="application/json")
+    response = Response(body(error.sentence, error.code, request_id), error.status, content_type="application/json")
     if error.retry_after_s is not None:
         response.headers["Retry-After"] = str(error.retry_after_s)
     return response

@@ -53,7 +53,7 @@ class Lifecycle:
         try:
             models = self._triton.models()
         except (TritonUnavailable, TritonTimeout) as error:
-            raise NotReady(f"Triton does not answer. {error}") from error
+            raise NotReady(f"Triton does not answer. {error.sentence}") from error
         if not models:
             raise NotReady("Triton serves no model. Put one into the model repository, then start again.")
         for model in models:

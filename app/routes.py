@@ -77,7 +77,7 @@ def body_text() -> str:
 def scoring_error(error: ScoringError) -> BaseResponse:
     """Answer a failure that has an answer of its own; the traceback of a server-side one goes to the log."""
     if error.status >= 500 and error.__cause__:
-        LOG.error("%s", error, exc_info=error.__cause__)
+        LOG.error("%s", error.sentence, exc_info=error.__cause__)
     return errors.answer(error, log.request_id.get())
 
 

@@ -2,9 +2,13 @@
 
 import socket
 import sys
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
 
+import gevent
 from gunicorn import util
+from gunicorn.http.errors import NoMoreData
 from gunicorn.workers.ggevent import GeventWorker
 from werkzeug.datastructures import Headers
 
@@ -24,8 +28,30 @@ class Worker(GeventWorker):
             self.log.error("%s", error)
             sys.exit(MISCONFIGURED)
 
+    @contextmanager
+    def timeout_ctx(self) -> Iterator[None]:  # type: ignore[override]  # the stub forgot what it returns
+        """Bound the wait for a connection's next request; Gunicorn enters this before it reads one."""
+        connection = cast("gevent.Greenlet[..., None]", gevent.getcurrent())
+        self._waiting.add(connection)
+        try:
+            with gevent.Timeout(self.cfg.keepalive, False):  # type: ignore[arg-type]  # as documented: silent
+                yield
+        finally:
+            self._waiting.discard(connection)
+
+    def notify(self) -> None:
+        """Show a sign of life, once a second; when the worker is stopping, hang up where no request is under way.
+
+        Gunicorn itself would wait for idle keep-alive connections as long as for requests, for graceful_timeout.
+        """
+        super().notify()
+        if not self.alive:
+            for connection in self._waiting:
+                connection.kill(NoMoreData(), block=False)
+
     def init_process(self) -> None:
         """Run the worker."""
+        self._waiting: set[gevent.Greenlet[..., None]] = set()
         util.write_error = write_error
         super().init_process()
 

@@ -1,5 +1,6 @@
 """What stops a start, and how it is told."""
 
+import os
 import signal
 import socket
 
@@ -15,7 +16,9 @@ GOOD = "def init(): pass\ndef run(data): return data\n"
     [
         pytest.param(None, "There is no entry script {path}", id="missing"),
         pytest.param("def init(:\n  pass\n", "{path}, line 1: the script cannot be loaded: SyntaxError", id="syntax"),
-        pytest.param("\nimport no_such\n", "{path}, line 2: the script cannot be loaded: ModuleNotFoundError", id="import"),
+        pytest.param(
+            "\nimport no_such\n", "{path}, line 2: the script cannot be loaded: ModuleNotFoundError", id="import"
+        ),
         pytest.param("def run(data): return data\n", "{path} has no function init()", id="no init"),
         pytest.param("def init(): pass\n", "{path} has no function run()", id="no run"),
         pytest.param("def init(): pass\ndef run(): pass\n", "{path}: run() takes no parameter", id="no parameter"),
@@ -116,8 +119,6 @@ def test_worker_count_workers_serve_and_a_killed_one_is_replaced(start, tmp_path
     wait_until(lambda: len(pids()) == 3, 30, "three workers answer", service.log)
     before = pids()
     victim = before.pop()
-    import os
-
     os.kill(victim, signal.SIGKILL)
     wait_until(lambda: len(pids() - {victim}) == 3, 30, "the killed worker is replaced", service.log)
     assert service.metric("scoregate_worker_restarts_total") == 1

@@ -87,9 +87,9 @@ class InferenceServerClient(tritonclient.http.InferenceServerClient):  # type: i
         except InferenceServerException as error:
             failure = explain(error)
             if isinstance(failure, Refused):
-                sent = ", ".join(f"{each.name()} {each.datatype()} {each.shape()}" for each in inputs)
+                sent = ", ".join(f"{each.name()} {each.datatype()} {list(each.shape())}" for each in inputs)
                 raise Refused(
-                    f"{failure} {self._signature(model_name)}The request sent {sent}.", error.status()
+                    f"{failure.sentence} {self._signature(model_name)}The request sent {sent}.", error.status()
                 ) from error
             raise failure from error
 
@@ -126,7 +126,7 @@ def hand_to_scripts(service_url: str | None) -> None:
 
     service_url: host:port of this service's Triton, or None when it runs without.
     """
-    # Importing the old names warns, through a filter of their own that outdoes "ignore", so the warnings are taken away.
+    # Importing the old names warns, through a filter of their own that outdoes "ignore"; so they are recorded.
     with warnings.catch_warnings(record=True):
         import tritonclientutils  # type: ignore[import-untyped]  # noqa: F401
         import tritonhttpclient  # type: ignore[import-untyped]

@@ -1,5 +1,6 @@
 """Start the embedded Triton as supervisord does: through its launcher, on free ports."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -12,7 +13,8 @@ from pathlib import Path
 
 import pytest
 import requests
-from tritonclient.http import InferenceServerClient
+from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput
+from tritonclient.utils import np_to_triton_dtype
 
 LAUNCHER = Path(__file__).parents[2] / "embedded" / "tritonserver.py"
 START_DEADLINE_S = 120
@@ -50,6 +52,9 @@ class Triton:
                 cwd=cwd,
                 start_new_session=True,
             )
+        self.http = requests.Session()
+        self.http.headers["Connection"] = "close"  # one left open keeps a stopping Triton waiting for 30 s
+        self.client = InferenceServerClient(f"127.0.0.1:{self.port}", concurrency=64)
         return self
 
     def wait_until_live(self):
@@ -57,7 +62,7 @@ class Triton:
         deadline = time.monotonic() + START_DEADLINE_S
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
-                requests.get(f"{self.url}/v2/health/live", timeout=5)
+                self.http.get(f"{self.url}/v2/health/live", timeout=5)
                 return self
             except requests.ConnectionError:
                 time.sleep(0.1)
@@ -65,6 +70,8 @@ class Triton:
         raise AssertionError(f"Triton did not start, exit code {self.process.returncode}:\n{self.log.read_text()}")
 
     def stop(self):
+        self.http.close()
+        self.client.close()
         self.process.send_signal(signal.SIGTERM)
         try:
             self.process.wait(STOP_DEADLINE_S)
@@ -73,36 +80,53 @@ class Triton:
             raise AssertionError(f"Triton did not stop in {STOP_DEADLINE_S} s:\n{self.log.read_text()}") from None
 
     def kill(self):
-        os.killpg(self.process.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     @property
     def url(self):
         return f"http://127.0.0.1:{self.port}"
 
-    def client(self):
-        return InferenceServerClient(f"127.0.0.1:{self.port}", concurrency=1)
+    def infer(self, model, version="", outputs=None, **inputs):
+        """Ask a model; arrays in, name to array out."""
+        return self.answer(self.ask(model, version, outputs, **inputs))
+
+    def ask(self, model, version="", outputs=None, **inputs):
+        """Begin to ask a model, without waiting."""
+        tensors = []
+        for name, array in inputs.items():
+            tensors.append(InferInput(name, array.shape, np_to_triton_dtype(array.dtype)))
+            tensors[-1].set_data_from_numpy(array)
+        requested = outputs and [InferRequestedOutput(name) for name in outputs]
+        return self.client.async_infer(model, tensors, version, requested)
+
+    def answer(self, asked):
+        result = asked.get_result()
+        return {output["name"]: result.as_numpy(output["name"]) for output in result.get_response()["outputs"]}
 
     def config(self, model, version=None):
         path = f"/v2/models/{model}" + (f"/versions/{version}" if version else "") + "/config"
-        reply = requests.get(self.url + path, timeout=5)
+        reply = self.http.get(self.url + path, timeout=5)
         assert reply.status_code == 200, f"{reply.text}\n{self.log.read_text()}"
         return reply.json()
 
     def index(self):
         """State and reason of each model."""
-        reply = requests.post(f"{self.url}/v2/repository/index", timeout=5)
+        reply = self.http.post(f"{self.url}/v2/repository/index", timeout=5)
         assert reply.status_code == 200
         return {model["name"]: (model["state"], model.get("reason", "")) for model in reply.json()}
 
     def metric(self, name, model):
-        text = requests.get(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=5).text
+        text = self.http.get(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=5).text
         lines = [line for line in text.splitlines() if line.startswith(name + "{") and f'model="{model}"' in line]
         return sum(float(line.rsplit(" ", 1)[1]) for line in lines)
 
-    def stubs(self):
-        """Process ids of this Triton's Python backend stubs, which have its prefix on their command line."""
-        found = subprocess.run(["pgrep", "-f", f"^[^ ]*triton_python_backend_stub .*{self.shm_prefix}"], capture_output=True)
+    def stubs(self, model=""):
+        """Process ids of this Triton's Python backend stubs, which have model's path and its prefix as arguments."""
+        found = subprocess.run(
+            ["pgrep", "-f", f"^[^ ]*triton_python_backend_stub .*{model}.* {self.shm_prefix}"], capture_output=True
+        )
         return [int(pid) for pid in found.stdout.split()]
 
     def shared_memory(self):

@@ -18,7 +18,7 @@ def graph(nodes, inputs, outputs, weights=None, overridable=()):
     ]
     return helper.make_model(
         helper.make_graph(
-            [helper.make_node(*node[:3], **(node[3] if len(node) > 3 else {})) for node in nodes],
+            [helper.make_node(*node) for node in nodes],
             "test",
             values,
             [helper.make_tensor_value_info(name, *spec) for name, spec in outputs.items()],
@@ -29,15 +29,10 @@ def graph(nodes, inputs, outputs, weights=None, overridable=()):
     )
 
 
-def times(factor, shape, element_type=FLOAT):
+def times(factor, shape):
     """y = x * factor"""
-    dtype = helper.tensor_dtype_to_np_dtype(element_type)
-    return graph(
-        [("Mul", ["x", "factor"], ["y"])],
-        {"x": (element_type, shape)},
-        {"y": (element_type, shape)},
-        {"factor": np.array(factor, dtype)},
-    )
+    tensor = (FLOAT, shape)
+    return graph([("Mul", ["x", "factor"], ["y"])], {"x": tensor}, {"y": tensor}, {"factor": np.float32(factor)})
 
 
 def put(repository, name, model=None, config="", version=1, file="model.onnx"):

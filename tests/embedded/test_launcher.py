@@ -5,9 +5,10 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+import numpy as np
 import pytest
-import requests
 from conftest import LAUNCHER
 from onnx_models import put, times
 
@@ -122,7 +123,11 @@ def test_without_any_triton_the_line_says_what_to_install(repository):
 def test_the_containers_tritonserver_gets_the_arguments_unchanged(repository, tritonserver_on_path):
     put(repository, "foreign", b"", file="model.plan")
     arguments = [f"--model-repository={repository}", "--model-store", "s3://bucket/models", "--log-info=false"]
-    arguments += ["--backend-config=python,shm-region-prefix-name=none-", "--backend-config", "default-max-batch-size=8"]
+    arguments += [
+        "--backend-config=python,shm-region-prefix-name=none-",
+        "--backend-config",
+        "default-max-batch-size=8",
+    ]
     result = launch(*arguments)
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.splitlines() == [tritonserver_on_path, *arguments]
@@ -146,8 +151,7 @@ def test_models_import_from_this_environment_and_the_working_directory_is_not_in
     (triton.temporary / "work" / "model.py").write_text("raise RuntimeError('not a model')")
     triton.start(cwd=triton.temporary / "work").wait_until_live()
     assert triton.index() == {"where": ("READY", ""), "double": ("READY", "")}
-    reply = requests.post(f"{triton.url}/v2/models/where/infer", json={"inputs": []}, timeout=10)
-    assert reply.json()["outputs"][0]["data"] == [sys.modules["numpy"].__file__, os.__file__]
+    assert triton.infer("where")["where"].tolist() == [np.__file__.encode(), os.__file__.encode()]
     triton.stop()
 
 
@@ -180,13 +184,12 @@ def test_shared_memory_of_others_stays(repository, new_triton, tritonserver_on_p
     put(repository, "double", times(2, ["n", 2]))
     uuid = "01234567-89ab-cdef-0123-456789abcdef"
     prefix = new_triton(repository).shm_prefix
-    regions = [f"{prefix}{uuid}", f"{prefix}1-{uuid}", f"x{prefix}{uuid}"]
+    regions = [Path("/dev/shm", name) for name in (f"{prefix}{uuid}", f"{prefix}1-{uuid}", f"x{prefix}{uuid}")]
     for region in regions:
-        with open(f"/dev/shm/{region}", "x"):
-            pass
+        region.touch()
     try:
         launch(f"--model-repository={repository}", f"--backend-config=python,shm-region-prefix-name={prefix}")
-        assert [os.path.exists(f"/dev/shm/{region}") for region in regions] == [False, True, True]
+        assert [region.exists() for region in regions] == [False, True, True]
     finally:
-        for region in regions[1:]:
-            os.unlink(f"/dev/shm/{region}")
+        for region in regions:
+            region.unlink(missing_ok=True)

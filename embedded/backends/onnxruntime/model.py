@@ -120,6 +120,7 @@ def _text(name: str, array: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 def _load(config: dict[str, Any]) -> InferenceSession:
     options = SessionOptions()
+    options.log_severity_level = 4  # its errors are raised too, and Triton logs or answers them
     options.intra_op_num_threads = _thread_count(config, "intra_op_thread_count")
     options.inter_op_num_threads = _thread_count(config, "inter_op_thread_count")
     path = _model_path()

@@ -65,8 +65,10 @@ class Signature:
         if config["max_batch_size"] > 1 and not SCHEDULERS & config.keys():
             config["dynamic_batching"] = {}
         batched = config["max_batch_size"] > 0
-        _complete_entries(config["input"], self.inputs, batched)
-        _complete_entries(config["output"], self.outputs, batched)
+        _add_missing(config["input"], self.inputs)
+        _add_missing(config["output"], self.outputs)
+        _fill_in(config["input"], self.inputs | self.initializers, batched)
+        _fill_in(config["output"], self.outputs, batched)
 
     def check(self, config: dict[str, Any]) -> None:
         """Raise CannotServe if config contradicts the model."""
@@ -128,9 +130,12 @@ def _is_complete(entries: list[dict[str, Any]]) -> bool:
     return bool(entries) and all(entry["dims"] and entry["data_type"] != "TYPE_INVALID" for entry in entries)
 
 
-def _complete_entries(entries: list[dict[str, Any]], tensors: dict[str, Tensor], batched: bool) -> None:
+def _add_missing(entries: list[dict[str, Any]], tensors: dict[str, Tensor]) -> None:
     given = {entry["name"] for entry in entries}
-    entries += [{"name": name, "dims": [], "data_type": "TYPE_INVALID"} for name in tensors if name not in given]
+    entries += [{"name": name, "data_type": "TYPE_INVALID", "dims": []} for name in tensors if name not in given]
+
+
+def _fill_in(entries: list[dict[str, Any]], tensors: dict[str, Tensor], batched: bool) -> None:
     for entry in entries:
         tensor = tensors.get(entry["name"])
         if tensor is None:

@@ -1,0 +1,155 @@
+"""Scripts and their Triton: unmodified clients batch, wrong tensors are explained, a dead Triton comes back."""
+
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+from conftest import ROOT, SCENARIOS, wait_until
+
+
+@pytest.fixture(scope="module")
+def azure_page(start_module):
+    return start_module(APP_ROOT=SCENARIOS / "azure_page", MODEL_DIR=ROOT / "models").wait_ready()
+
+
+@pytest.fixture(scope="module")
+def tensors(start_module, tmp_path_factory):
+    """Serves digits, and Python-backend models that take 0.1 s, take 2 s, and raise."""
+    models = tmp_path_factory.mktemp("models") / "triton"
+    (models / "digits" / "1").mkdir(parents=True)
+    (models / "digits" / "1" / "model.onnx").symlink_to(ROOT / "models/triton/digits/1/model.onnx")
+    actions = {
+        "brief": "time.sleep(0.1)",
+        "slow": "time.sleep(2)",
+        "raises": "raise RuntimeError('secret of the model')",
+    }
+    for name, action in actions.items():
+        (models / name / "1").mkdir(parents=True)
+        (models / name / "1" / "model.py").write_text(PYTHON_MODEL.replace("ACTION", action))
+    return start_module(APP_ROOT=SCENARIOS / "tensors", MODEL_DIR=models.parent).wait_ready()
+
+
+PYTHON_MODEL = """
+import time
+import triton_python_backend_utils as pb_utils
+
+
+class TritonPythonModel:
+    @staticmethod
+    def auto_complete_config(config):
+        config.add_input({"name": "image", "data_type": "TYPE_FP32", "dims": [-1]})
+        config.add_output({"name": "echo", "data_type": "TYPE_FP32", "dims": [-1]})
+        config.set_max_batch_size(64)
+        config.set_dynamic_batching()
+        return config
+
+    def execute(self, requests):
+        ACTION
+        images = [pb_utils.get_input_tensor_by_name(each, "image").as_numpy() for each in requests]
+        return [pb_utils.InferenceResponse([pb_utils.Tensor("echo", image)]) for image in images]
+"""
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_a_script_in_the_azure_pages_style_runs_unmodified(azure_page, binary):
+    assert (
+        azure_page.score({"data": [[0] * 64] * 2, "binary": binary}).json()
+        == [azure_page.score({"data": [[0] * 64], "binary": True}).json()[0]] * 2
+    )
+
+
+def test_64_requests_at_once_reach_triton_side_by_side(tensors):
+    """With upstream's default of one connection every batch would be of one request."""
+
+    def counted(what: str) -> float:
+        return tensors.metric(f'nv_inference_{what}{{model="brief"')
+
+    def post_many(_: int) -> set[int]:
+        with requests.Session() as session:
+            return {
+                session.post(tensors.url + "/score", json={"model": "brief"}, timeout=30).status_code for _ in range(10)
+            }
+
+    inferences, executions = counted("count"), counted("exec_count")
+    with ThreadPoolExecutor(64) as pool:
+        assert set.union(*pool.map(post_many, range(64))) == {200}
+    inferences, executions = counted("count") - inferences, counted("exec_count") - executions
+    assert inferences == 640
+    assert inferences / executions >= 4, f"{inferences} inferences in {executions} executions"
+
+
+def test_the_old_clients_deprecation_warning_stays_out_of_the_log(azure_page):
+    assert "deprecat" not in azure_page.log.read_text().replace("'--strict-model-config' has been deprecated", "")
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        pytest.param({"model": "unheard"}, ["unheard"], id="model"),
+        pytest.param(
+            {"name": "picture"}, ["'digits' takes image FP32 [-1, 64]", "sent picture FP32 [1, 64]"], id="name"
+        ),
+        pytest.param({"shape": [1, 63]}, ["'digits' takes image FP32 [-1, 64]", "sent image FP32 [1, 63]"], id="shape"),
+        pytest.param(
+            {"dtype": "int64"}, ["'digits' takes image FP32 [-1, 64]", "sent image INT64 [1, 64]"], id="dtype"
+        ),
+        pytest.param({"shape": [65, 64]}, ["batch-size must be <= 64", "sent image FP32 [65, 64]"], id="batch size"),
+    ],
+)
+def test_a_tensor_that_does_not_fit_is_the_callers_fault_and_explained(tensors, asked, says):
+    reply = tensors.score(asked)
+    assert (reply.status_code, reply.json()["code"]) == (400, "triton_refused")
+    assert [part for part in says if part not in reply.json()["message"]] == []
+
+
+def test_a_script_can_catch_what_upstreams_client_raises(tensors):
+    assert tensors.score({"shape": [1, 63], "catch": "refused"}).json().startswith("caught ")
+    assert tensors.score({"model": "raises", "catch": "refused"}).json().startswith("caught ")
+    assert tensors.score({"model": "slow", "catch": "late"}).json().startswith("caught ")
+
+
+def test_a_model_that_raises_is_502_and_its_traceback_in_the_log_alone(tensors):
+    reply = tensors.score({"model": "raises"})
+    assert (reply.status_code, reply.json()["code"]) == (502, "triton_failed")
+    assert "secret of the model" not in reply.text
+    assert "secret of the model" in tensors.log.read_text()
+
+
+def test_a_model_that_answers_too_late_is_504(tensors):
+    reply = tensors.score({"model": "slow", "impatient": True})
+    assert (reply.status_code, reply.json()["code"]) == (504, "triton_timeout")
+
+
+def test_probes_are_answered_while_a_request_waits_for_triton(tensors):
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(tensors.score, {"model": "slow"})
+        wait_until(lambda: tensors.metric("scoregate_requests_in_flight") == 1, 5, "the request is in flight")
+        assert requests.get(tensors.url + "/health/ready", timeout=1).status_code == 200
+        assert not waiting.done()
+        assert waiting.result().status_code == 200
+
+
+def test_a_killed_triton_is_503_with_retry_after_until_it_is_back(tensors):
+    (pid,) = tensors.children("tritonserver --")
+    os.kill(pid, signal.SIGKILL)
+    reply = wait_until(lambda: [r for r in [tensors.score({})] if r.status_code != 200], 5, "a failure")[0]
+    assert (reply.status_code, reply.json()["code"], reply.headers["Retry-After"]) == (503, "triton_unavailable", "2")
+    assert tensors.score({"catch": "unreachable"}).json().startswith("caught ")
+    reply = requests.get(tensors.url + "/health/ready", timeout=5)
+    assert (reply.status_code, reply.json()["code"]) == (503, "not_ready")
+    assert requests.get(tensors.url + "/health/live", timeout=5).status_code == 200
+    assert "scoregate_triton_up 0.0" in requests.get(tensors.url + "/metrics", timeout=5).text
+    tensors.wait_ready()
+    assert tensors.score({}).json() == [1, 10]
+    assert "scoregate_triton_up 1.0" in requests.get(tensors.url + "/metrics", timeout=5).text
+
+
+def test_stopping_takes_seconds_even_with_idle_connections(tensors):
+    with requests.Session() as idle:
+        assert idle.get(tensors.url + "/", timeout=5).text == "Healthy"
+        started = time.monotonic()
+        assert tensors.stop() == 0
+        assert time.monotonic() - started < 20  # with Gunicorn's own wait it would be graceful_timeout, 30
