@@ -18,7 +18,7 @@ def create_app() -> Flask:
     The caller starts `extensions["lifecycle"]`.
     """
     settings = Settings.from_environ(os.environ)
-    triton = TritonServer(settings.triton_http_port, settings.triton_metrics_port) if settings.triton else None
+    triton = TritonServer(settings) if settings.triton else None
     hand_to_scripts(triton.url if triton else None)
     script = EntryScript(settings.entry_script, settings.app_root)
     lifecycle = Lifecycle(script, triton)

@@ -39,9 +39,11 @@ class Options(ServerOptions):  # type: ignore[misc]
             self.end(MISCONFIGURED)
         return pid, status
 
-    def end(self, exit_code: int) -> None:
-        """Stop all programs, the last started first, then end with this code."""
+    def end(self, exit_code: int, reason: str = "") -> None:
+        """Stop all programs, the last started first, then end with this code; the first call counts."""
         if self.mood == SupervisorStates.RUNNING:
+            if reason:
+                print(reason, file=sys.stderr, flush=True)  # noqa: T201
             self.exit_code = exit_code
             self.mood = SupervisorStates.SHUTDOWN
 
@@ -61,8 +63,8 @@ class Service(Supervisor):  # type: ignore[misc]
 
     def gave_up(self, event: events.ProcessStateFatalEvent) -> None:
         """End the service: something outside (Docker, Kubernetes) decides better than we whether to try once more."""
-        print(f"{event.process.config.name} does not stay up, the service ends.", file=sys.stderr, flush=True)  # noqa: T201
-        self.options.end(1)
+        program, reason = event.process.config.name, event.process.spawnerr
+        self.options.end(1, f"{program} does not stay up: {reason}. The service ends.")
 
 
 def refuse_taken_ports(settings: Settings) -> None:

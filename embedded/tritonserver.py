@@ -30,6 +30,8 @@ CONTAINER_MODELS = {
     "model.dali": "a DALI pipeline",
 }
 EMBEDDED_BACKENDS = {"onnxruntime", "onnxruntime_onnx", "python", "ensemble"}
+# Triton starts the Python backend's stub with `bash -c` and does not quote the paths: with a space in one, it hangs.
+UNSAFE = re.compile(r"[^\w./+,:=@%~-]")
 
 
 def main() -> NoReturn:
@@ -75,7 +77,8 @@ def main() -> NoReturn:
         "--pinned-memory-pool-byte-size=0",
         *others,
         *(f"--backend-config={setting}" for setting in flags.backend_config),
-        *(f"--model-repository={path if '://' in path else Path(path).absolute()}" for path in flags.model_repository),
+        *(f"--model-repository={path}" for path in flags.model_repository if "://" in path),
+        *(f"--model-repository={path_for_stub(*numbered)}" for numbered in enumerate(repositories)),
     ]
     # The stub puts the working directory first on sys.path: a model.py lying there was taken for the backend's.
     os.chdir(tempfile.gettempdir())
@@ -106,21 +109,29 @@ def remove_stale_shared_memory(prefix: str) -> None:
 
 
 def check_embedded_can_serve(repository: Path) -> None:
-    """Exit if a model of the repository needs the container's Triton, or a path that the stub cannot be given."""
+    """Exit if a model of the repository needs the container's Triton, or has a name that the stub cannot be given."""
     for model in models(repository):
         config = model / "config.pbtxt"
         text = config.read_text() if config.is_file() else ""
-        if declared := re.search(r"""^\s*(backend|platform)\s*:\s*["']([^"']+)["']""", text, re.MULTILINE):
+        if declared := re.search(r"""^[^#\n]*?\b(backend|platform)\s*:\s*["']([^"']+)""", text, re.MULTILINE):
             if declared[2] not in EMBEDDED_BACKENDS:
                 stop_for_container(config, f"{declared[1]} {declared[2]!r}")
-            continue
-        for file in sorted(model.glob("[0-9]*/*")):
-            if file.name in CONTAINER_MODELS:
-                stop_for_container(file, CONTAINER_MODELS[file.name])
-    for path in [Path(tempfile.gettempdir()), *models(repository)]:
-        # Triton starts the stub with `bash -c` and does not quote the paths: with a space in one, it hangs.
-        if re.search(r"[^\w./+,:=@%~-]", str(path)):
-            stop(f"Triton's Python backend cannot start from {path}: rename it to letters, digits, '-', '_' and '.'.")
+        else:
+            for file in sorted(model.glob("[0-9]*/*")):
+                if file.name in CONTAINER_MODELS and not file.with_name("model.onnx").exists():
+                    stop_for_container(file, CONTAINER_MODELS[file.name])
+        if UNSAFE.search(model.name):
+            stop(f"Triton's Python backend cannot start {model}: rename it to letters, digits, '-', '_' and '.'.")
+
+
+def path_for_stub(number: int, repository: Path) -> Path:
+    """The repository, by way of a symbolic link where its own path is one that Triton cannot give to a stub."""
+    if not UNSAFE.search(str(repository)):
+        return repository
+    link = Path(tempfile.gettempdir(), f"repository-{number}")
+    link.unlink(missing_ok=True)
+    link.symlink_to(repository)
+    return link
 
 
 def libpython_directory() -> list[Path]:
@@ -145,6 +156,8 @@ def search_path(variable: str, *first: Path) -> str:
 def make_backends(wheel: Path) -> Path:
     """Lay out a backend directory: the wheel's Python backend with this Python's stub, and our onnxruntime."""
     backends = Path(tempfile.gettempdir(), "backends")
+    if UNSAFE.search(str(backends)):
+        stop(f"Triton's Python backend cannot start from {backends}: set TMPDIR to a path without spaces.")
     shutil.rmtree(backends, ignore_errors=True)
     python = backends / "python"
     python.mkdir(parents=True)

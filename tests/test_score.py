@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 import requests
-from conftest import ROOT, SCENARIOS
+from service import ROOT, SCENARIOS
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,13 @@
 """What stops a start, and how it is told."""
 
 import os
+import shutil
 import signal
 import socket
 
 import pytest
 import requests
-from conftest import wait_until
+from service import ROOT, wait_until
 
 GOOD = "def init(): pass\ndef run(data): return data\n"
 
@@ -64,13 +65,23 @@ def test_an_empty_model_repository_stops_the_start_with_one_line(start, tmp_path
     assert str(tmp_path / "triton") in service.log.read_text().splitlines()[0]
 
 
-def test_a_model_that_triton_cannot_load_ends_the_service_and_is_named(start, tmp_path):
-    model = tmp_path / "triton" / "broken" / "1" / "model.onnx"
-    model.parent.mkdir(parents=True)
-    model.write_bytes(b"not a graph")
+@pytest.mark.parametrize(
+    ("file", "text", "reason"),
+    [
+        ("1/model.onnx", "not a graph", "ONNX Runtime cannot load"),
+        ("config.pbtxt", "max_batch_size: many", "its config.pbtxt or its files are not what Triton expects"),
+    ],
+)
+def test_a_model_that_triton_cannot_load_ends_the_service_and_is_named(start, tmp_path, file, text, reason):
+    models = tmp_path / "triton"
+    shutil.copytree(ROOT / "models" / "triton" / "digits", models / "digits")
+    shutil.copytree(ROOT / "models" / "triton" / "digits", models / "broken")
+    (models / "broken" / file).write_text(text)
     service = start(MODEL_DIR=tmp_path)
     assert service.wait_end() == 3
-    assert "Triton cannot load model 'broken', version 1: " in service.log.read_text()
+    (line,) = [line for line in service.log.read_text().splitlines() if "Triton cannot load model" in line]
+    assert "Triton cannot load model 'broken', version " in line
+    assert reason in line
 
 
 @pytest.mark.parametrize("name", ["PORT", "TRITON_HTTP_PORT", "TRITON_METRICS_PORT"])

@@ -6,15 +6,18 @@ import urllib.request
 from typing import NamedTuple
 
 from ..errors import TritonUnavailable
+from ..settings import Settings
 from .client import InferenceServerClient
 
+NOT_LOADED = "its config.pbtxt or its files are not what Triton expects, see Triton's lines in the log"
 PROBE_TIMEOUT_S = 5.0  # a probe that takes longer is a failed one
 
 
 class ModelState(NamedTuple):
     """One version of one model, as Triton's repository index tells it.
 
-    state: READY, LOADING, UNLOADING, UNAVAILABLE, or empty for a model that nobody asked to load.
+    state: READY, LOADING, UNLOADING or UNAVAILABLE. A model that Triton did not try to load has none in the index;
+    here it is UNAVAILABLE with version "-".
     Source: Triton's model repository extension, POST v2/repository/index.
     """
 
@@ -27,19 +30,26 @@ class ModelState(NamedTuple):
 class TritonServer:
     """The Triton of this service."""
 
-    def __init__(self, http_port: int, metrics_port: int) -> None:
-        self.url = f"127.0.0.1:{http_port}"
-        self._metrics_url = f"http://127.0.0.1:{metrics_port}/metrics"
+    def __init__(self, settings: Settings) -> None:
+        self.url = f"127.0.0.1:{settings.triton_http_port}"
+        self._metrics_url = f"http://127.0.0.1:{settings.triton_metrics_port}/metrics"
+        # Whoever takes loading into their own hands has models in the repository that are not to be served.
+        self._loads_all = "--model-control-mode" not in settings.triton_extra_args
         self._client = InferenceServerClient(
             self.url, connection_timeout=PROBE_TIMEOUT_S, network_timeout=PROBE_TIMEOUT_S
         )
 
     def models(self) -> list[ModelState]:
-        """List the models of the repository. Raises TritonUnavailable, TritonTimeout."""
-        return [
-            ModelState(each["name"], each.get("version", ""), each.get("state", ""), each.get("reason", ""))
-            for each in self._client.get_model_repository_index()
-        ]
+        """List the models that are to be served. Raises TritonUnavailable, TritonTimeout."""
+        models = []
+        for each in self._client.get_model_repository_index():
+            if "state" in each:
+                # A Python backend's reason ends with its traceback.
+                reason = each.get("reason", "").partition("\n\nAt:\n")[0]
+                models.append(ModelState(each["name"], each["version"], each["state"], reason))
+            elif self._loads_all:
+                models.append(ModelState(each["name"], "-", "UNAVAILABLE", NOT_LOADED))
+        return models
 
     def metrics(self) -> bytes:
         """Read Triton's own metrics, in the Prometheus text format. Raises TritonUnavailable."""

@@ -99,16 +99,22 @@ def test_a_model_for_the_containers_triton_is_refused(repository, file, kind):
     assert_refused(launch(f"--model-repository={repository}"), f"foreign/1/{file}", kind, "Use the container image")
 
 
-@pytest.mark.parametrize("line", ['backend: "tensorflow"', "  platform : 'tensorrt_plan'"])
+@pytest.mark.parametrize("line", ['backend: "tensorflow"', "name: \"foreign\" platform : 'tensorrt_plan'"])
 def test_a_config_for_the_containers_triton_is_refused(repository, line):
     put(repository, "foreign", b"", f"max_batch_size: 8\n{line}\n", file="weights.bin")
     result = launch(f"--model-repository={repository}")
     assert_refused(result, "foreign/config.pbtxt", line.split()[-1].strip("'\""), "Use the container image")
 
 
-def test_a_path_that_tritons_stub_cannot_start_from_is_refused(tmp_path):
+def test_a_model_name_that_tritons_stub_cannot_be_given_is_refused(repository):
+    put(repository, "my model", times(2, ["n", 2]))
+    assert_refused(launch(f"--model-repository={repository}"), repository / "my model", "rename")
+
+
+def test_a_repository_whose_path_has_a_space_is_served(new_triton, tmp_path):
     put(tmp_path / "my models", "double", times(2, ["n", 2]))
-    assert_refused(launch(f"--model-repository={tmp_path / 'my models'}"), tmp_path / "my models" / "double", "rename")
+    triton = new_triton(tmp_path / "my models").start().wait_until_live()
+    assert triton.http.get(f"{triton.url}/v2/models/double/ready", timeout=10).status_code == 200
 
 
 def test_without_any_triton_the_line_says_what_to_install(repository):
@@ -146,6 +152,7 @@ def test_a_config_in_a_version_directory_is_warned_of(repository, tritonserver_o
 def test_models_import_from_this_environment_and_the_working_directory_is_not_in_the_way(repository, new_triton):
     put(repository, "where", PYTHON_MODEL, file="model.py")
     put(repository, "double", times(2, ["n", 2]))
+    (repository / "double" / "1" / "model.pt").write_bytes(b"what the ONNX model was made from")
     triton = new_triton(repository)
     (triton.temporary / "work").mkdir()
     (triton.temporary / "work" / "model.py").write_text("raise RuntimeError('not a model')")

@@ -188,8 +188,7 @@ def test_the_config_is_completed(triton, model, max_batch_size, dims, out_dims):
     assert config["max_batch_size"] == max_batch_size
     assert tensor(config) == {"name": "x", "data_type": "TYPE_FP32", "dims": dims}
     assert tensor(config, "output") == {"name": "y", "data_type": "TYPE_FP32", "dims": out_dims}
-    # A config with inputs and outputs is complete: Triton's own backend adds no dynamic batching to it either.
-    assert ("dynamic_batching" in config) == (max_batch_size > 1 and model != "complete")
+    assert ("dynamic_batching" in config) == (max_batch_size > 1)
 
 
 def test_what_a_config_says_stays(triton):

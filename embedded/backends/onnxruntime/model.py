@@ -18,12 +18,12 @@ from onnxruntime import InferenceSession, SessionOptions
 from onnxruntime.capi import onnxruntime_pybind11_state
 
 # ONNX Runtime's errors have no class in common.
-ONNXRUNTIME_ERRORS = tuple(
+ONNXRUNTIME_ERRORS: tuple[type[Exception], ...] = tuple(
     error
     for error in vars(onnxruntime_pybind11_state).values()
     if isinstance(error, type) and issubclass(error, Exception)
 )
-RUN_ERRORS = (*ONNXRUNTIME_ERRORS, RuntimeError, ValueError)
+RUN_ERRORS: tuple[type[Exception], ...] = (*ONNXRUNTIME_ERRORS, RuntimeError, ValueError)
 
 
 class NotText(ValueError):
@@ -103,7 +103,7 @@ class TritonPythonModel:
         return feed
 
     def _split(self, name: str, output: npt.NDArray[Any], rows: list[int]) -> list[npt.NDArray[Any]]:
-        if len(output) != sum(rows):
+        if output.shape[:1] != (sum(rows),):
             raise ValueError(
                 f"output {name!r} has shape {list(output.shape)} for a batch of {sum(rows)}. "
                 f"Set max_batch_size to 0 in config.pbtxt, with the dims of all tensors."

@@ -57,13 +57,16 @@ class Signature:
 
     def complete(self, config: dict[str, Any], default_max_batch_size: int) -> None:
         """Fill in what config leaves open: batch size, scheduler, tensors, their data types and dims."""
-        # Triton's own backend leaves a config with inputs and outputs as it is, dynamic batching off included.
-        if _is_complete(config["input"]) and _is_complete(config["output"]):
-            return
-        if config["max_batch_size"] == 0 and self._can_batch() and not self._has_full_shape(config):
+        # As Triton's own backend does, take inputs and outputs that are given for all there is to say of them.
+        complete = _is_complete(config["input"]) and _is_complete(config["output"])
+        if not (complete or config["max_batch_size"] or self._has_full_shape(config)) and self._can_batch():
             config["max_batch_size"] = default_max_batch_size
+        # Triton's own backend would leave dynamic batching off where inputs and outputs are given. Whoever gives a
+        # max_batch_size wants batches, and without a scheduler each request would be one.
         if config["max_batch_size"] > 1 and not SCHEDULERS & config.keys():
             config["dynamic_batching"] = {}
+        if complete:
+            return
         batched = config["max_batch_size"] > 0
         _add_missing(config["input"], self.inputs)
         _add_missing(config["output"], self.outputs)

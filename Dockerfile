@@ -1,0 +1,13 @@
+# The service on NVIDIA's Triton. Nothing here needs BuildKit.
+ARG TRITON_IMAGE=nvcr.io/nvidia/tritonserver:26.09-py3
+FROM ${TRITON_IMAGE}
+
+WORKDIR /scoregate
+# The pins first, so that a changed script or model does not install them again.
+COPY requirements.txt .
+RUN pip install --no-cache-dir --no-deps -r requirements.txt
+COPY . .
+RUN pip install --no-cache-dir --no-deps . && python3 -m scoregate.requirements
+
+EXPOSE 5001
+CMD ["python3", "-m", "scoregate.supervisord", "-c", "/scoregate/supervisord.conf"]
