@@ -42,19 +42,20 @@ class Service:
 
     def __init__(self, log: Path, env: dict[str, str]) -> None:
         self.port, self.triton_port, self.triton_metrics_port = free_ports(3)
-        self.url = f"http://127.0.0.1:{self.port}"
         self.triton_url = f"http://127.0.0.1:{self.triton_port}"
         self.log = log
         ports = {
             "PORT": str(self.port),
             "TRITON_HTTP_PORT": str(self.triton_port),
             "TRITON_METRICS_PORT": str(self.triton_metrics_port),
-        }
+        } | env
+        self.port = int(ports["PORT"])
+        self.url = f"http://127.0.0.1:{self.port}"
         with log.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "scoregate.supervisord", "-c", "supervisord.conf"],
                 cwd=ROOT,
-                env=os.environ | ports | env,
+                env=os.environ | ports,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

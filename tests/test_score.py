@@ -1,6 +1,9 @@
 """What run() gets, and how its answers and failures come back."""
 
+import contextlib
 import json
+import resource
+import socket
 import uuid
 
 import pytest
@@ -104,6 +107,19 @@ def test_a_body_that_is_not_utf8_is_the_callers_fault(answers):
     reply = answers.score(b"\xff")
     assert (reply.status_code, reply.json()["code"]) == (400, "bad_input")
     assert reply.json()["message"].startswith("Input cannot be decoded as UTF-8: ")
+
+
+def test_idle_connections_do_not_keep_others_out(answers):
+    """More of them than Gunicorn's own 1,000 worker_connections; each has had one request answered."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with contextlib.ExitStack() as stack:
+        for _ in range(1_100):
+            idle = stack.enter_context(socket.create_connection(("127.0.0.1", answers.port), timeout=10))
+            idle.sendall(b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert idle.recv(4096).startswith(b"HTTP/1.1 200 ")
+        assert answers.score("dict").json() == {"a": 1}
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.mark.parametrize(

@@ -2,11 +2,14 @@
 
 import os
 import signal
+import socket
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import requests
-from service import ROOT, SCENARIOS, wait_until
+from service import ROOT, SCENARIOS, descendants, free_ports, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +81,53 @@ def test_64_requests_at_once_reach_triton_side_by_side(tensors):
     inferences, executions = counted("count") - inferences, counted("exec_count") - executions
     assert inferences == 640
     assert inferences / executions >= 4, f"{inferences} inferences in {executions} executions"
+
+
+def test_triton_listens_on_loopback_only_and_without_grpc(service):
+    """Rows of /proc/net/tcp: local address and port in hexadecimal, state 0A for listening, inode."""
+    pids = service.children("tritonserver --")
+    inodes = {link.readlink().name for pid in pids for link in Path(f"/proc/{pid}/fd").iterdir() if link.is_symlink()}
+    rows = [
+        line.split() for table in ("tcp", "tcp6") for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]
+    ]
+    listening = {row[1] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in inodes}
+    assert listening == {f"0100007F:{port:04X}" for port in (service.triton_port, service.triton_metrics_port)}
+
+
+def test_a_model_without_config_batches_up_to_the_default(service):
+    config = requests.get(service.triton_url + "/v2/models/digits/config", timeout=5).json()
+    assert (config["max_batch_size"], "dynamic_batching" in config) == (64, True)
+
+
+def test_triton_gets_the_settings_meant_for_it(start):
+    (grpc_port,) = free_ports(1)
+    flags = f"--allow-grpc=true --grpc-address=127.0.0.1 --grpc-port={grpc_port} --id='a name'"
+    service = start(TRITON_DEFAULT_MAX_BATCH_SIZE=8, TRITON_EXTRA_ARGS=flags).wait_ready()
+    assert requests.get(service.triton_url + "/v2/models/digits/config", timeout=5).json()["max_batch_size"] == 8
+    assert requests.get(service.triton_url + "/v2", timeout=5).json()["name"] == "a name"
+    socket.create_connection(("127.0.0.1", grpc_port), timeout=5).close()
+
+
+def test_what_a_killed_service_left_is_removed_by_its_successor(start):
+    first = start().wait_ready()
+    instance = f"scoregate-{os.getuid()}-{first.port}"
+
+    def regions() -> set[Path]:
+        return set(Path("/dev/shm").glob(f"{instance}-*"))
+
+    for pid in [first.process.pid, *descendants(first.process.pid)]:
+        os.kill(pid, signal.SIGKILL)
+    first.process.wait()
+    (left_file := Path(tempfile.gettempdir(), instance, "left")).touch()
+    left = regions()
+    assert left
+    # Triton's ports are free once the kernel has torn the processes down.
+    second = start(PORT=first.port).wait_ready()
+    assert not left & regions()
+    assert not left_file.exists()
+    assert second.stop() == 0
+    assert not regions()
+    assert not left_file.parent.exists()
 
 
 def test_the_old_clients_deprecation_warning_stays_out_of_the_log(azure_page):
