@@ -2,8 +2,11 @@
 
 import logging
 import os
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from time import monotonic
+from typing import NoReturn
 
 import gevent
 
@@ -22,6 +25,19 @@ Announce = Callable[[list[ModelState]], None]
 
 class ModelsFailed(Exception):
     """Triton is up but could not load a model; the text says which and why."""
+
+
+def end_service(reason: str) -> NoReturn:
+    """End this worker and the service, for a reason that all of its workers will find; the first one tells it.
+
+    Only that one ends with MISCONFIGURED: at a second such code Gunicorn 27, already stopping, crashes with code 1.
+    """
+    try:
+        Path(tempfile.gettempdir(), f"told-{os.getppid()}").touch(exist_ok=False)
+    except FileExistsError:
+        os._exit(REPLACE_WORKER)
+    LOG.error("%s", reason)
+    os._exit(MISCONFIGURED)
 
 
 class Lifecycle:
@@ -66,11 +82,11 @@ class Lifecycle:
             self._waits_for = "init() of the entry script"
             self._script.init()
         except (ModelsFailed, EntryScriptError) as error:
-            LOG.error("%s", error)
-            logging.shutdown()
-            # That Triton died during init() is not the script's fault: the next worker waits for Triton again.
-            triton_died = isinstance(error.__cause__, TritonUnavailable | TritonTimeout)
-            os._exit(REPLACE_WORKER if triton_died else MISCONFIGURED)
+            if isinstance(error.__cause__, TritonUnavailable | TritonTimeout):
+                # That Triton died during init() is not the script's fault: the next worker waits for Triton again.
+                LOG.error("%s", error)
+                os._exit(REPLACE_WORKER)
+            end_service(str(error))
         self._waits_for = None
         if announce:
             announce(models)

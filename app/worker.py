@@ -1,7 +1,6 @@
 """Gunicorn's gevent worker, answering in this service's way where no route is reached."""
 
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
@@ -14,7 +13,7 @@ from werkzeug.datastructures import Headers
 
 from . import errors, log
 from .entry_script import EntryScriptError
-from .lifecycle import MISCONFIGURED
+from .lifecycle import end_service
 
 
 class Worker(GeventWorker):
@@ -25,8 +24,7 @@ class Worker(GeventWorker):
         try:
             super().load_wsgi()
         except EntryScriptError as error:
-            self.log.error("%s", error)
-            sys.exit(MISCONFIGURED)
+            end_service(str(error))
 
     @contextmanager
     def timeout_ctx(self) -> Iterator[None]:  # type: ignore[override]  # the stub forgot what it returns

@@ -49,8 +49,7 @@ class Service:
             "TRITON_HTTP_PORT": str(self.triton_port),
             "TRITON_METRICS_PORT": str(self.triton_metrics_port),
         } | env
-        self.port = int(ports["PORT"])
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://127.0.0.1:{ports['PORT']}"
         with log.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "scoregate.supervisord", "-c", "supervisord.conf"],

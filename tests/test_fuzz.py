@@ -145,9 +145,9 @@ QUERIES = st.just(b"") | URI_TEXTS.map(lambda text: b"?" + text)
 FIELD_NAMES = st.sampled_from(
     [
         b"a" * 200,
-        *b"Accept Accept-Encoding Authorization Content-Encoding Content-Type Cookie Date Forwarded If-None-Match".split(),
-        *b"HTTP2-Settings Keep-Alive Origin Range SCRIPT_NAME PATH_INFO Sec-WebSocket-Key TE Trailer Upgrade".split(),
-        *b"X-Forwarded-For X-Forwarded-Host X-Forwarded-Proto X-HTTP-Method-Override x_request_id !#$%&'*+-.^_`|~".split(),
+        *b"Accept Accept-Encoding Authorization Content-Encoding Content-Type Cookie Date Forwarded Origin".split(),
+        *b"HTTP2-Settings If-None-Match Keep-Alive Range SCRIPT_NAME PATH_INFO TE Trailer Upgrade".split(),
+        *b"X-Forwarded-For X-Forwarded-Host X-Forwarded-Proto X-HTTP-Method-Override x_request_id !#$%&'*".split(),
     ]
 )
 FIELD_TEXTS = st.binary(max_size=20).map(lambda drawn: drawn.translate(None, bytes([*range(0x20), 0x7F])))
@@ -253,33 +253,32 @@ def test_ten_thousand_strange_requests_are_answered_and_harm_nobody(service):
     restarts = service.metric("scoregate_worker_restarts_total")
     answered = 0
 
-    @settings(FUZZ, max_examples=1000)
+    @settings(FUZZ, max_examples=850)
     @given(st.lists(strange_requests(), min_size=10, max_size=10))
     def strange(sent: list[Request]) -> None:
-        """Valid requests, ten at once on a connection: each has the answer that belongs to it, in turn."""
+        """Valid requests, ten at once on a connection: each has its own answer, in turn."""
         nonlocal answered
         named = [
             Request(each.method, each.wire.replace(b"\r\n", b"\r\nx-request-id: no-%d\r\n" % number, 1))
             for number, each in enumerate(sent)
         ]
         came = exchange(service, b"".join(each.wire for each in named), [each.method for each in named])
-        for number, reply in enumerate(came):
+        for reply in came:
             check(reply)
-            answered += 1
-            if "server" in reply.headers:  # else Gunicorn did not get as far as the id, and hung up
-                assert reply.headers["x-request-id"] == f"no-{number}"
-        assert len(came) == len(sent) or came[-1].headers["connection"] == "close"
+        assert [reply.headers["x-request-id"] for reply in came] == [f"no-{number}" for number in range(len(sent))]
+        answered += len(came)
 
-    @settings(FUZZ, max_examples=3000)
+    @settings(FUZZ, max_examples=2500)
     @given(broken_requests())
     def broken(sent: bytes) -> None:
         """A request that is not valid HTTP, alone on its connection, which ends without a reset."""
         nonlocal answered
-        for reply in exchange(service, sent):
+        came = exchange(service, sent)
+        for reply in came:
             check(reply)
-            answered += 1
+        answered += len(came)
 
-    @settings(FUZZ, max_examples=300)
+    @settings(FUZZ, max_examples=200)
     @given(broken_requests() | st.sampled_from(INTACT), st.booleans())
     def dropped(sent: bytes, reset: bool) -> None:
         """A caller that does not wait for the answer, and then one that does."""

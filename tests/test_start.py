@@ -35,7 +35,7 @@ def test_a_script_that_cannot_serve_ends_the_service_with_code_3_and_one_message
     path = tmp_path / "score.py"
     if script is not None:
         path.write_text(script)
-    service = start(APP_ROOT=tmp_path, TRITON="off")
+    service = start(APP_ROOT=tmp_path, TRITON="off", WORKER_COUNT=2)
     assert service.wait_end() == 3
     assert service.log.read_text().count(message.format(path=path)) == 1
 
