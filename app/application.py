@@ -23,6 +23,7 @@ def create_app() -> Flask:
     script = EntryScript(settings.entry_script, settings.app_root)
     lifecycle = Lifecycle(script, triton)
     app = Flask(__name__, static_folder=None)
+    app.url_map.merge_slashes = False  # /health//live is 404, not a redirect in HTML
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.register_blueprint(routes(script, lifecycle, Metrics(), triton))
     app.extensions["lifecycle"] = lifecycle

@@ -4,6 +4,7 @@ import logging
 from time import perf_counter
 
 from flask import Blueprint, Response, current_app, g, request
+from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 from werkzeug.wrappers import Response as BaseResponse
 
@@ -30,7 +31,7 @@ def routes(
             result = script.run(data)
         return answer.response(result)
 
-    @face.get("/")
+    @face.get("/", strict_slashes=False)  # "GET http://host" has no path at all
     def healthy() -> str:
         lifecycle.require_initialised()
         return "Healthy"
@@ -67,11 +68,26 @@ def routes(
 
 
 def body_text() -> str:
-    """Read the request's body as text, whatever its content type. Raises BadInput, RequestEntityTooLarge."""
+    """Read the request's body as text, whatever its content type. Raises BadInput, RequestEntityTooLarge.
+
+    From Gunicorn, which ends the body where the request ends. Werkzeug's stream on top of it cuts a chunked body off at
+    the limit, and takes a body that broke off for a whole one.
+    """
+    limit = current_app.config["MAX_CONTENT_LENGTH"]
+    announced = request.content_length or 0
+    if announced > limit:
+        raise RequestEntityTooLarge
     try:
-        return request.get_data(cache=False).decode()
+        body: bytes = request.environ["wsgi.input"].read(limit + 1)
+        if len(body) > limit:
+            raise RequestEntityTooLarge
+        if len(body) < announced:
+            raise BadInput(f"The request's body broke off after {len(body)} of {announced} bytes.")
+        return body.decode()
     except UnicodeDecodeError as error:
         raise BadInput(f"Input cannot be decoded as UTF-8: {error}") from error
+    except (OSError, ParseException) as error:  # the connection ended, or what came are no chunks
+        raise BadInput(f"The request's body cannot be read: {error}") from error
 
 
 def scoring_error(error: ScoringError) -> BaseResponse:
