@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from gevent import monkey
 from scoregate import announcement, log
 from scoregate.settings import SettingError, Settings
 
@@ -19,7 +20,12 @@ except SettingError as error:
 
 wsgi_app = "scoregate.application:create_app()"
 worker_class = "scoregate.worker.Worker"
-bind = f"{settings.host}:{settings.port}"
+bind = [f"{settings.host}:{settings.port}"]
+if settings.separate_health_endpoint:
+    bind.append(f"{settings.host}:{settings.health_port}")
+preload_app = settings.worker_preload
+if preload_app:  # Gunicorn's worker patches too late for modules that the master has imported
+    monkey.patch_all()
 workers = settings.worker_count
 timeout = settings.worker_timeout_s
 graceful_timeout = 30

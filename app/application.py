@@ -1,30 +1,43 @@
 """create_app: builds each part once and joins them; the only place where parts meet."""
 
 import os
+from importlib.metadata import version
 
 from flask import Flask
+from flask_cors import CORS
 
-from .entry_script import EntryScript
-from .lifecycle import Lifecycle
+from . import azure_names, log
+from .entry_script import EntryScript, EntryScriptError
+from .lifecycle import Lifecycle, end_service
 from .metrics import Metrics
+from .openapi import ApiDocuments
 from .routes import routes
 from .settings import Settings
 from .triton import TritonServer, hand_to_scripts
 
 
 def create_app() -> Flask:
-    """Build each part once and join them; called once in each worker. Raises SettingError, EntryScriptError.
+    """Build each part once and join them; called once in each worker, by the master with WORKER_PRELOAD.
 
-    The caller starts `extensions["lifecycle"]`.
+    The caller starts `extensions["lifecycle"]`. A script that cannot serve ends the process. Raises SettingError.
     """
     settings = Settings.from_environ(os.environ)
+    log.configure_as_in(settings.app_root)
     triton = TritonServer(settings) if settings.triton else None
     hand_to_scripts(triton.url if triton else None)
-    script = EntryScript(settings.entry_script, settings.app_root)
+    azure_names.install(settings.model_dir)
+    try:
+        script = EntryScript(settings)
+    except EntryScriptError as error:
+        end_service(str(error))
     lifecycle = Lifecycle(script, triton)
+    server_version = f"scoregate/{version('scoregate')}" if settings.server_version_header else None
+
     app = Flask(__name__, static_folder=None)
-    app.url_map.merge_slashes = False  # /health//live is 404, not a redirect in HTML
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    app.register_blueprint(routes(script, lifecycle, Metrics(), triton))
+    app.url_map.merge_slashes = False  # /health//live is 404, not a redirect in HTML
+    app.register_blueprint(routes(script, ApiDocuments(script, settings), lifecycle, Metrics(), triton, server_version))
+    if settings.cors_origins:
+        CORS(app, methods=["GET", "POST"], origins=settings.cors_origins)
     app.extensions["lifecycle"] = lifecycle
     return app

@@ -5,41 +5,67 @@ import inspect
 import os
 import sys
 import traceback
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Coroutine
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
-from .errors import ScoringError, ScriptFailed
+from flask import Request
+from inference_schema.schema_util import is_schema_decorated  # type: ignore[import-untyped]
+
+from . import arguments
+from .azure_names import RawHttp
+from .coroutines import Coroutines
+from .deadline import Deadline, Expired
+from .errors import ScoringError, ScoringTimeout, ScriptFailed
+from .settings import Settings
 from .triton import InferenceServerException, explain
+
+FAILED = "An unexpected error occurred in scoring script. Check the logs for more info."
 
 
 class EntryScriptError(Exception):
     """The script cannot serve. The text names the file, the line and the fault, with the script's own traceback."""
 
 
+class ScriptExits(ScriptFailed):
+    """run() raised SystemExit: the answer is that of any failure, and the worker is replaced."""
+
+
 class EntryScript:
     """A loaded entry script.
 
-    Source of the contract: "Deploy models for scoring", entry script, in the Azure Machine Learning documentation.
+    Source of the contract: azureml-inference-server-http 1.5.1; docs/api.md has it, rule by rule.
     """
 
-    def __init__(self, path: Path, root: Path) -> None:
+    def __init__(self, settings: Settings) -> None:
         """Import the script, in its working directory, with its own modules ahead of any of the same name.
 
         Raises EntryScriptError.
         """
-        self.path = path
+        self.path = path = settings.entry_script
         if not path.is_file():
             raise EntryScriptError(f"There is no entry script {path}. Set ENTRY_SCRIPT to the path of your score.py.")
+        root = settings.app_root
         os.chdir(root)
-        for directory in (root, path.parent):
-            sys.path.insert(0, str(directory))
+        sys.path[:0] = map(str, dict.fromkeys([root, root / settings.source_directory, path.parent]))
+
         module = self._load()
         self._init = self._function(module, "init")
-        self._run = self._function(module, "run")
-        if not inspect.signature(self._run).parameters:
-            raise EntryScriptError(f"{path}: run() takes no parameter, but needs one for the request's data.")
+        self.function = self._function(module, "run")
+        # A driver module, as some Azure ML SDKs write one around the user's, has an init() of its own worth calling,
+        # but a run() that only hands on, and gets the arguments of a decorated one wrong.
+        if isinstance(driven := getattr(module, "driver_module", None), ModuleType) and hasattr(driven, "run"):
+            self.function = self._function(driven, "run")
+
+        self._strict_status = settings.strict_status
+        self._deadline = Deadline(settings.scoring_timeout_ms)
+        self._coroutines = Coroutines()
+        self._reader, self._wants_headers = self._analysed()
+
+    @property
+    def takes_request(self) -> bool:
+        """Whether run() wants the request itself, whatever its method."""
+        return RawHttp.asked_for
 
     def init(self) -> None:
         """Call the script's init(). Raises EntryScriptError."""
@@ -48,18 +74,37 @@ class EntryScript:
         except (Exception, SystemExit) as error:
             raise self._fault("init() raised", error) from error
 
-    def run(self, data: str) -> Any:  # noqa: ANN401 - the script decides
-        """Call the script's run() with the request's body. Raises ScriptFailed, or what befell its call to Triton."""
+    def read_arguments(self, request: Request) -> arguments.Arguments:
+        """Read what run() takes from the request. Raises BadInput, RequestEntityTooLarge."""
+        values = self._reader(request)
+        if self._wants_headers:
+            values["request_headers"] = dict(request.headers)
+        return values
+
+    def run(self, values: dict[str, Any]) -> Any:  # noqa: ANN401 - the script decides
+        """Call the script's run().
+
+        Raises ScriptFailed, ScoringTimeout, or what befell its call to Triton; with strict_status that is ScriptFailed,
+        too, as on Azure ML.
+        """
         try:
-            return self._run(data)
-        except ScoringError:
+            with self._deadline.limit():
+                result = self.function(**values)
+                if inspect.iscoroutine(result):
+                    result = self._coroutines.wait_for(cast(Coroutine[Any, Any, Any], result))
+                return result
+        except Expired as error:
+            raise ScoringTimeout(f"Scoring timeout after {error} ms") from error
+        except SystemExit as error:
+            raise ScriptExits(FAILED) from error
+        except ScoringError as error:
+            if self._strict_status:
+                raise ScriptFailed(FAILED) from error
             raise
         except InferenceServerException as error:
-            raise explain(error) from error
-        except (Exception, SystemExit) as error:
-            raise ScriptFailed(
-                "An unexpected error occurred in scoring script. Check the logs for more info."
-            ) from error
+            raise (ScriptFailed(FAILED) if self._strict_status else explain(error)) from error
+        except Exception as error:
+            raise ScriptFailed(FAILED) from error
 
     def _load(self) -> ModuleType:
         spec = importlib.util.spec_from_file_location("entry_module", self.path)
@@ -76,8 +121,27 @@ class EntryScript:
     def _function(self, module: ModuleType, name: str) -> Callable[..., Any]:
         function: Callable[..., Any] | None = getattr(module, name, None)
         if not callable(function):
-            raise EntryScriptError(f"{self.path} has no function {name}(). An entry script defines init() and run().")
+            raise EntryScriptError(f"{module.__file__} has no function {name}(). A script defines init() and run().")
         return function
+
+    def _analysed(self) -> tuple[arguments.Reader, bool]:
+        """Find out from run()'s signature and decorators what it takes, and whether that includes the headers."""
+        parameters = list(inspect.signature(self.function).parameters.values())
+        if any(each.kind not in (each.KEYWORD_ONLY, each.POSITIONAL_OR_KEYWORD) for each in parameters):
+            raise EntryScriptError(f"{self.path}: run() cannot accept positional-only arguments, *args, or **kwargs.")
+        inputs = [each for each in parameters if each.name != "request_headers"]
+        if not inputs:
+            raise EntryScriptError(f"{self.path}: run() takes no parameter for the request's data, but needs one.")
+        decorated = is_schema_decorated(self.function)
+        if RawHttp.asked_for and decorated:
+            raise EntryScriptError(f"{self.path}: run() cannot be decorated with both @rawhttp and @input_schema.")
+        if RawHttp.asked_for:
+            reader = arguments.whole_request(inputs[0].name)
+        elif decorated:
+            reader = arguments.keywords(inputs)
+        else:
+            reader = arguments.json_text(inputs[0].name)
+        return reader, len(inputs) < len(parameters)
 
     def _fault(self, what: str, error: BaseException) -> EntryScriptError:
         """Say where in the user's code it happened; the frames above the script are the server's and of no interest."""

@@ -11,12 +11,13 @@ class ScoringError(Exception):
     """A failure with an answer. Its first argument is for the client: what happened, with which value, what to do.
 
     status: the HTTP status. code: the machine-readable name, which never changes. retry_after_s: seconds after which
-    the same request may succeed, or None when it will not.
+    the same request may succeed, or None when it will not. in_run: run() had begun and did not return.
     """
 
     status = 500
     code = "internal_error"
     retry_after_s: int | None = None
+    in_run = False
 
     @property
     def sentence(self) -> str:
@@ -31,10 +32,31 @@ class BadInput(ScoringError):
     code = "bad_input"
 
 
+class UnsupportedInput(BadInput):
+    """The body has a content type that the script does not take."""
+
+    status = 415
+    code = "unsupported_content_type"
+
+
+class IdTooLong(BadInput):
+    """A request id is too long to be echoed."""
+
+    status = 431
+    code = "id_too_long"
+
+
 class ScriptFailed(ScoringError):
     """run() raised."""
 
     code = "script_failed"
+    in_run = True
+
+
+class ScoringTimeout(ScriptFailed):
+    """run() took longer than it may."""
+
+    code = "scoring_timeout"
 
 
 class AnswerNotSerializable(ScoringError):
@@ -56,6 +78,7 @@ class TritonFailed(ScoringError):
 
     status = 502
     code = "triton_failed"
+    in_run = True
 
 
 class TritonUnavailable(ScoringError):
@@ -63,6 +86,7 @@ class TritonUnavailable(ScoringError):
 
     status = 503
     code = "triton_unavailable"
+    in_run = True
     retry_after_s = 2
 
 
@@ -71,6 +95,7 @@ class TritonTimeout(ScoringError):
 
     status = 504
     code = "triton_timeout"
+    in_run = True
 
 
 def code_of(error: HTTPException) -> str:
@@ -87,6 +112,7 @@ def body(message: str, code: str, request_id: str) -> str:
 def answer(error: ScoringError, request_id: str) -> Response:
     """Make the response to a failure."""
     response = Response(body(error.sentence, error.code, request_id), error.status, content_type="application/json")
+    response.headers["x-ms-run-function-failed"] = str(error.in_run)
     if error.retry_after_s is not None:
         response.headers["Retry-After"] = str(error.retry_after_s)
     return response

@@ -1,35 +1,56 @@
 """The HTTP face: read the request, make one call, write the answer."""
 
 import logging
+import os
+import signal
+import uuid
 from time import perf_counter
 
 from flask import Blueprint, Response, current_app, g, request
-from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
 from werkzeug.wrappers import Response as BaseResponse
 
-from . import answer, errors, log, metrics
-from .entry_script import EntryScript
-from .errors import BadInput, ScoringError
+from . import answer, errors, log, metrics, request_ids
+from .entry_script import EntryScript, ScriptExits
+from .errors import ScoringError
 from .lifecycle import Lifecycle
+from .openapi import ApiDocuments
 from .triton import TritonServer
 
 LOG = logging.getLogger("scoregate")
 
 
 def routes(
-    script: EntryScript, lifecycle: Lifecycle, counters: metrics.Metrics, triton: TritonServer | None
+    script: EntryScript,
+    documents: ApiDocuments,
+    lifecycle: Lifecycle,
+    counters: metrics.Metrics,
+    triton: TritonServer | None,
+    server_version: str | None,
 ) -> Blueprint:
-    """Make the routes of the service."""
+    """Make the routes of the service. server_version: the value of x-ms-server-version, or None to send none."""
     face = Blueprint("scoregate", __name__)
 
-    @face.post("/score")
+    @face.route("/score", methods=["GET", "POST", "OPTIONS"], provide_automatic_options=False)
     def score() -> BaseResponse:
+        if not script.takes_request:
+            if request.method == "OPTIONS":
+                return answer.response(BaseResponse(content_type="text/html; charset=utf-8"))
+            if request.method == "HEAD":
+                raise MethodNotAllowed(["GET", "POST", "OPTIONS"], "Method not allowed")
         lifecycle.require_initialised()
-        data = body_text()
+        values = script.read_arguments(request)
+        started = perf_counter()
         with counters.in_script():
-            result = script.run(data)
-        return answer.response(result)
+            result = script.run(values)
+        milliseconds = (perf_counter() - started) * 1000
+        response = answer.response(result)
+        response.headers["x-ms-run-fn-exec-ms"] = f"{milliseconds:.3f}"
+        return response
+
+    @face.get("/swagger.json")
+    def swagger() -> BaseResponse:
+        return answer.response(documents.get(request.args.get("version", "2")))
 
     @face.get("/", strict_slashes=False)  # "GET http://host" has no path at all
     def healthy() -> str:
@@ -52,11 +73,18 @@ def routes(
     @face.before_app_request
     def begin() -> None:
         g.started = perf_counter()
-        log.begin_request(request.headers)
+        g.echo = {}
+        log.request_id.set(str(uuid.uuid4()))  # for the failure, should reading the request's own id fail
+        request_ids.read(request.headers, g.echo)
+        log.request_id.set(g.echo["x-request-id"])
 
     @face.after_app_request
     def end(response: BaseResponse) -> BaseResponse:
-        response.headers["x-request-id"] = log.request_id.get()
+        response.headers.update(g.echo)
+        if server_version:
+            response.headers["x-ms-server-version"] = server_version
+        if trace_id := request.headers.get("TraceId"):
+            response.headers["TraceId"] = trace_id
         route = request.url_rule.rule if request.url_rule else "none"
         counters.answered(route, response.status_code, perf_counter() - g.started)
         return response
@@ -67,33 +95,12 @@ def routes(
     return face
 
 
-def body_text() -> str:
-    """Read the request's body as text, whatever its content type. Raises BadInput, RequestEntityTooLarge.
-
-    From Gunicorn, which ends the body where the request ends. Werkzeug's stream on top of it cuts a chunked body off at
-    the limit, and takes a body that broke off for a whole one.
-    """
-    limit = current_app.config["MAX_CONTENT_LENGTH"]
-    announced = request.content_length or 0
-    if announced > limit:
-        raise RequestEntityTooLarge
-    try:
-        body: bytes = request.environ["wsgi.input"].read(limit + 1)
-        if len(body) > limit:
-            raise RequestEntityTooLarge
-        if len(body) < announced:
-            raise BadInput(f"The request's body broke off after {len(body)} of {announced} bytes.")
-        return body.decode()
-    except UnicodeDecodeError as error:
-        raise BadInput(f"Input cannot be decoded as UTF-8: {error}") from error
-    except (OSError, ParseException) as error:  # the connection ended, or what came are no chunks
-        raise BadInput(f"The request's body cannot be read: {error}") from error
-
-
 def scoring_error(error: ScoringError) -> BaseResponse:
     """Answer a failure that has an answer of its own; the traceback of a server-side one goes to the log."""
     if error.status >= 500 and error.__cause__:
         LOG.error("%s", error.sentence, exc_info=error.__cause__)
+    if isinstance(error, ScriptExits):
+        os.kill(os.getpid(), signal.SIGTERM)  # Gunicorn lets the worker finish its requests and starts another
     return errors.answer(error, log.request_id.get())
 
 
@@ -101,7 +108,7 @@ def http_error(error: HTTPException) -> BaseResponse:
     """Answer a request that fits no route or limit, with the headers that belong to its status (Allow)."""
     if isinstance(error, NotFound):
         message = f"There is no {request.path}. Send requests to POST /score."
-    elif isinstance(error, MethodNotAllowed):
+    elif isinstance(error, MethodNotAllowed) and request.method != "HEAD":
         message = f"{request.method} is not allowed on {request.path}. Use {' or '.join(error.valid_methods or ())}."
     elif isinstance(error, RequestEntityTooLarge):
         limit = current_app.config["MAX_CONTENT_LENGTH"]
@@ -111,6 +118,7 @@ def http_error(error: HTTPException) -> BaseResponse:
     response = error.get_response()
     response.set_data(errors.body(message, errors.code_of(error), log.request_id.get()))
     response.content_type = "application/json"
+    response.headers[answer.RUN_FAILED] = "False"
     return response
 
 

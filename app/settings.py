@@ -1,5 +1,6 @@
 """Every setting of the service: name, type, default, unit. The only reader of the environment."""
 
+import json
 import os
 import shlex
 from collections.abc import Callable, Mapping
@@ -74,6 +75,19 @@ SWITCH = Kind(lambda text: _SWITCH_WORDS[text.lower()], "on or off")
 LEVEL = Kind(lambda text: _LEVELS[text.upper()], "one of " + ", ".join(_LEVELS))
 
 
+def _config_file(path: str) -> dict[str, str]:
+    """Read the variables that the JSON object in AZUREML_CONFIG_FILE sets; those of the environment win."""
+    if not path:
+        return {}
+    try:
+        members = json.loads(Path(path).read_text(encoding="utf-8"))
+        return {name: str(value) for name, value in members.items() if value is not None}
+    except (OSError, ValueError, AttributeError) as error:
+        raise SettingError(
+            f"AZUREML_CONFIG_FILE={path!r} is not a JSON object in a file: {error}. Correct it, or leave it out."
+        ) from None
+
+
 def _setting(*names: str, default: str, kind: Kind, meaning: str) -> Any:  # noqa: ANN401
     return field(metadata={"rule": Rule(names, default, kind, meaning)})
 
@@ -91,6 +105,18 @@ class Settings:
         kind=_whole(1, 86400),
         meaning="A worker that shows no sign of life for so many seconds is replaced.",
     )
+    worker_preload: bool = _setting(
+        "WORKER_PRELOAD",
+        default="false",
+        kind=SWITCH,
+        meaning="Import the entry script once, before the workers start; `init()` still runs in each.",
+    )
+    scoring_timeout_ms: int = _setting(
+        "SCORING_TIMEOUT_MS",
+        default="3600000",
+        kind=_whole(1, 2**31),
+        meaning="Longest time of one `run()`, in milliseconds.",
+    )
     app_root: Path = _setting(
         "APP_ROOT",
         "AML_APP_ROOT",
@@ -106,12 +132,18 @@ class Settings:
         meaning="The script with `init()` and `run()`, relative to `APP_ROOT`. Left out: `score.py` in `APP_ROOT`, "
         "or `examples/digits/score.py` when `APP_ROOT` is left out, too.",
     )
+    source_directory: Path = _setting(
+        "AZUREML_SOURCE_DIRECTORY",
+        default=".",
+        kind=Kind(Path, "a path"),
+        meaning="Directory below `APP_ROOT` that the script imports from, too.",
+    )
     model_dir: Path = _setting(
         "MODEL_DIR",
         "AZUREML_MODEL_DIR",
         default="models",
         kind=PATH,
-        meaning="Its folder `triton/` is Triton's model repository.",
+        meaning="Its folder `triton/`, `models/triton/` or `<model>/<version>/triton/` is Triton's model repository.",
     )
     triton: bool = _setting(
         "TRITON", default="on", kind=SWITCH, meaning="`off` runs Gunicorn alone, for scripts that need no Triton."
@@ -137,6 +169,35 @@ class Settings:
         kind=_whole(1, 2**40),
         meaning="Largest request body; a larger one is answered with 413.",
     )
+    cors_origins: list[str] = _setting(
+        "AML_CORS_ORIGINS",
+        default="",
+        kind=Kind(lambda text: [origin.strip() for origin in text.split(",") if origin.strip()], "a list"),
+        meaning="Origins whose pages may call the service, with commas between them; `*` for any.",
+    )
+    separate_health_endpoint: bool = _setting(
+        "SEPERATE_HEALTH_ENDPOINT", default="false", kind=SWITCH, meaning="Listen on `HEALTH_PORT`, too."
+    )
+    health_port: int = _setting(
+        "HEALTH_PORT", default="5000", kind=PORT, meaning="Second port, for probes that must not share the first."
+    )
+    strict_status: bool = _setting(
+        "AZUREML_STRICT_STATUS",
+        default="false",
+        kind=SWITCH,
+        meaning="Answer 500 for what befalls a call to Triton inside of `run()`, as Azure ML does.",
+    )
+    server_version_header: bool = _setting(
+        "SERVER_VERSION_LOG_RESPONSE_ENABLED",
+        default="true",
+        kind=SWITCH,
+        meaning="Send `x-ms-server-version`.",
+    )
+    service_name: str = _setting("SERVICE_NAME", default="ML service", kind=TEXT, meaning="Title of the API document.")
+    service_version: str = _setting("SERVICE_VERSION", default="1.0", kind=TEXT, meaning="Version in the API document.")
+    service_path_prefix: str = _setting(
+        "SERVICE_PATH_PREFIX", default="", kind=TEXT, meaning="What stands before the paths in the API document."
+    )
     log_level: str = _setting(
         "LOG_LEVEL", "AZUREML_LOG_LEVEL", default="INFO", kind=LEVEL, meaning="Least level that reaches the log."
     )
@@ -144,6 +205,7 @@ class Settings:
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
         """Read and check every setting. Raises SettingError for the first one that cannot be used."""
+        environ = {**_config_file(environ.get("AZUREML_CONFIG_FILE", "")), **environ}
         values = {each.name: each.metadata["rule"].read(environ) for each in fields(cls)}
         # Whoever names an application root has a script of their own there, as on Azure ML.
         own_root = environ.get("APP_ROOT") or environ.get("AML_APP_ROOT")
@@ -155,8 +217,13 @@ class Settings:
 
     @property
     def model_repository(self) -> Path:
-        """Triton's model repository, with <model>/config.pbtxt and <model>/<version>/ in it."""
-        return self.model_dir / "triton"
+        """Triton's model repository, with <model>/config.pbtxt and <model>/<version>/ in it.
+
+        In a model directory of Azure ML that may be models/triton, or <registered model>/<version>/triton.
+        """
+        usual = self.model_dir / "triton"
+        others = [self.model_dir / "models" / "triton", *sorted(self.model_dir.glob("*/*/triton"))]
+        return next(filter(Path.is_dir, [usual, *others]), usual)
 
     @property
     def instance(self) -> str:

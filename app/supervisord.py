@@ -70,6 +70,8 @@ class Service(Supervisor):  # type: ignore[misc]
 def refuse_taken_ports(settings: Settings) -> None:
     """Raise SettingError naming the first port that another program listens on."""
     ports = [("PORT", settings.host, settings.port)]
+    if settings.separate_health_endpoint:
+        ports.append(("HEALTH_PORT", settings.host, settings.health_port))
     if settings.triton:
         ports += [
             ("TRITON_HTTP_PORT", "127.0.0.1", settings.triton_http_port),
@@ -93,7 +95,9 @@ def environment(settings: Settings, directory: Path) -> dict[str, str]:
     """Say in variables what supervisord.conf and its programs need beyond what the user set."""
     return {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",  # `python` and `gunicorn` are this Python's
+        "PYTHONUNBUFFERED": "1",  # what a script prints reaches the log at once
         "TMPDIR": str(directory),
+        "AZUREML_MODEL_DIR": str(settings.model_dir),  # where scripts look for files beside the models
         "TRITON": "on" if settings.triton else "off",
         "TRITON_HTTP_PORT": str(settings.triton_http_port),
         "TRITON_METRICS_PORT": str(settings.triton_metrics_port),

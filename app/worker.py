@@ -1,6 +1,7 @@
 """Gunicorn's gevent worker, answering in this service's way where no route is reached."""
 
 import socket
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, cast
@@ -10,12 +11,9 @@ from gunicorn import util
 from gunicorn.http.errors import NoMoreData, ParseException
 from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.ggevent import GeventWorker
-from werkzeug.datastructures import Headers
 from werkzeug.http import HTTP_STATUS_CODES
 
 from . import errors, log
-from .entry_script import EntryScriptError
-from .lifecycle import end_service
 
 UNREAD_BYTES = 65536  # of a body that its route did not read; for more, the connection is not worth keeping
 LINGER_S = 2.0
@@ -24,13 +22,6 @@ _receive = SocketUnreader.chunk
 
 class Worker(GeventWorker):
     """A worker process: one entry script, one event loop."""
-
-    def load_wsgi(self) -> None:
-        """Make the application; a script that cannot serve ends the service, with one message."""
-        try:
-            super().load_wsgi()
-        except EntryScriptError as error:
-            end_service(str(error))
 
     @contextmanager
     def timeout_ctx(self) -> Iterator[None]:  # type: ignore[override]  # the stub forgot what it returns
@@ -76,7 +67,7 @@ class Worker(GeventWorker):
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:  # noqa: ANN401
         """Answer what is not valid HTTP; Gunicorn finds the status."""
-        log.begin_request(Headers())
+        log.request_id.set(str(uuid.uuid4()))
         super().handle_error(req, client, addr, exc)
 
 

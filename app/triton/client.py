@@ -23,6 +23,7 @@ class Refused(BadInput, InferenceServerException):  # type: ignore[misc]
     """Triton's 4xx: the request does not fit the model. Also what a script expects to catch."""
 
     code = "triton_refused"
+    in_run = True
 
 
 class Failed(TritonFailed, InferenceServerException):  # type: ignore[misc]

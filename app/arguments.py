@@ -1,0 +1,112 @@
+"""How a request becomes the arguments of run()."""
+
+import json
+from collections.abc import Callable, Sequence
+from inspect import Parameter
+from io import BytesIO
+from typing import Any
+
+from flask import Request, current_app
+from gunicorn.http.errors import ParseException
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from .azure_names import AMLRequest
+from .errors import BadInput, UnsupportedInput
+
+Arguments = dict[str, Any]
+Reader = Callable[[Request], Arguments]
+
+
+def whole_request(name: str) -> Reader:
+    """For @rawhttp: the request itself, its body read already, so that only run() is left to be waited for."""
+
+    def read(request: Request) -> Arguments:
+        body = read_body(request)
+        environ = request.environ | {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+        environ.pop("HTTP_TRANSFER_ENCODING", None)
+        environ.pop("werkzeug.request", None)
+        return {name: AMLRequest(environ)}
+
+    return read
+
+
+def json_text(name: str) -> Reader:
+    """For a run() without decorator: the body as text, verbatim; of a GET the query, as the text of a JSON object."""
+
+    def read(request: Request) -> Arguments:
+        if request.method == "GET":
+            return {name: json.dumps(query(request))}
+        try:
+            return {name: read_body(request).decode()}
+        except UnicodeDecodeError as error:
+            raise BadInput(f"Input cannot be decoded as UTF-8: {error}") from error
+
+    return read
+
+
+def keywords(parameters: Sequence[Parameter]) -> Reader:
+    """For @input_schema: each parameter from the JSON object, or from the query of a GET; others are ignored."""
+
+    def read(request: Request) -> Arguments:
+        members = query(request) if request.method == "GET" else json_object(request)
+        values = {each.name: members.get(each.name, each.default) for each in parameters}
+        for name, value in values.items():
+            if value is Parameter.empty:
+                raise BadInput(f"A value is not provided for the {name!r} parameter.")
+        return values
+
+    return read
+
+
+def query(request: Request) -> Arguments:
+    """The query's values, each parsed as JSON, or as text where it is none; a name given several times is a list."""
+    values = {name: [_json_or_text(text) for text in texts] for name, texts in request.args.lists()}
+    return {name: found[0] if len(found) == 1 else found for name, found in values.items()}
+
+
+def json_object(request: Request) -> Arguments:
+    """The body as a JSON object. Raises BadInput, UnsupportedInput for another content type."""
+    if not request.is_json:
+        raise UnsupportedInput("Expects Content-Type to be application/json")
+    body = read_body(request)
+    if not body:
+        raise BadInput("POST body is empty. Expecting a JSON dictionary.")
+    try:
+        members = json.loads(body)
+    except json.JSONDecodeError as error:
+        raise BadInput(f"POST body could not be decoded as JSON: {error}") from error
+    except UnicodeDecodeError as error:
+        raise BadInput(f"Input cannot be decoded as UTF-8: {error}") from error
+    except RecursionError as error:
+        raise BadInput("POST body could not be decoded as JSON: it is nested too deeply.") from error
+    if not isinstance(members, dict):
+        raise BadInput("POST body should be a JSON dictionary.")
+    return members
+
+
+def read_body(request: Request) -> bytes:
+    """Read the whole body. Raises RequestEntityTooLarge, BadInput when it breaks off.
+
+    From Gunicorn, which ends the body where the request ends. Werkzeug's stream on top of it cuts a chunked body off at
+    the limit, and takes a body that broke off for a whole one.
+    """
+    limit = current_app.config["MAX_CONTENT_LENGTH"]
+    announced = request.content_length or 0
+    if announced > limit:
+        raise RequestEntityTooLarge
+    try:
+        body: bytes = request.environ["wsgi.input"].read(limit + 1)
+    except (OSError, ParseException) as error:  # the connection ended, or what came are no chunks
+        raise BadInput(f"The request's body cannot be read: {error}") from error
+    if len(body) > limit:
+        raise RequestEntityTooLarge
+    if len(body) < announced:
+        raise BadInput(f"The request's body broke off after {len(body)} of {announced} bytes.")
+    return body
+
+
+def _json_or_text(text: str) -> Any:  # noqa: ANN401
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text

@@ -1,0 +1,28 @@
+"""Runs coroutines (`async def run`) beside everything else in a worker's event loop."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import gevent
+
+
+class Coroutines:
+    """An asyncio loop in a greenlet of its own, started by the first coroutine.
+
+    gevent has replaced the selectors and locks that asyncio waits with, so that greenlets wait, not the worker.
+    """
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def wait_for(self, coroutine: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401
+        """Run the coroutine to its end; returns or raises what it does. Cancels it when this greenlet is stopped."""
+        if self._loop is None:
+            self._loop = asyncio.new_event_loop()
+            gevent.spawn(self._loop.run_forever)
+        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+        try:
+            return future.result()
+        finally:
+            future.cancel()  # does nothing to one that is done
