@@ -74,9 +74,10 @@ def routes(
     def begin() -> None:
         g.started = perf_counter()
         g.echo = {}
-        log.request_id.set(str(uuid.uuid4()))  # for the failure, should reading the request's own id fail
-        request_ids.read(request.headers, g.echo)
-        log.request_id.set(g.echo["x-request-id"])
+        try:
+            request_ids.read(request.headers, g.echo)
+        finally:  # an id that is too long is not echoed, but the failure and the log need one
+            log.request_id.set(g.echo.get("x-request-id") or str(uuid.uuid4()))
 
     @face.after_app_request
     def end(response: BaseResponse) -> BaseResponse:
