@@ -3,7 +3,6 @@
 import logging
 import os
 import resource
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -42,17 +41,16 @@ control_socket_disable = True  # its default place is $HOME, which a container's
 log.configure(settings.log_level)
 logger_class = "scoregate.log.GunicornLogger"
 
-# The processes' metric files. prometheus_client reads the variable when it is imported, so it is set before that.
-metrics_directory = Path(tempfile.gettempdir()) / "metrics"
+# The processes' metric files, none of a master that died before this one. prometheus_client reads the variable when it
+# is imported, so it is set before that.
+metrics_directory = Path(tempfile.gettempdir(), f"metrics-{os.getpid()}")
+metrics_directory.mkdir(exist_ok=True)  # a reload comes here again
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_directory)
 started_in = Path.cwd()
 
 
 def on_starting(server: Any) -> None:  # noqa: ANN401 - Gunicorn's Arbiter
-    """Begin with no metrics of a master that died before this one."""
-    shutil.rmtree(metrics_directory, ignore_errors=True)
-    metrics_directory.mkdir(parents=True)
-
+    """Give the master metrics of its own."""
     from scoregate.metrics import Metrics
 
     server.metrics = Metrics()
@@ -73,5 +71,5 @@ def child_exit(server: Any, worker: Any) -> None:  # noqa: ANN401
     from prometheus_client.multiprocess import mark_process_dead
 
     mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
-    if server.WORKERS:
+    if server.LISTENERS:
         server.metrics.worker_restarts.inc()

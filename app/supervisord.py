@@ -94,7 +94,7 @@ def refuse_taken_ports(settings: Settings) -> None:
 def environment(settings: Settings, directory: Path) -> dict[str, str]:
     """Say in variables what supervisord.conf and its programs need beyond what the user set."""
     return {
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",  # `python` and `gunicorn` are this Python's
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",  # `python3` and `gunicorn` are this Python's
         "PYTHONUNBUFFERED": "1",  # what a script prints reaches the log at once
         "TMPDIR": str(directory),
         "AZUREML_MODEL_DIR": str(settings.model_dir),  # where scripts look for files beside the models
@@ -105,7 +105,6 @@ def environment(settings: Settings, directory: Path) -> dict[str, str]:
         "TRITON_EXTRA_ARGS": settings.triton_extra_args,
         "MODEL_REPOSITORY": str(settings.model_repository),
         "INSTANCE": settings.instance,
-        "WORKER_TIMEOUT": str(settings.worker_timeout_s),
     }
 
 

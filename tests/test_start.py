@@ -120,16 +120,15 @@ def test_until_init_is_done_probes_are_answered_and_score_is_503(start, tmp_path
     assert service.wait_ready().score("x").json() == "x"
 
 
-def test_worker_count_workers_serve_and_a_killed_one_is_replaced(start, tmp_path):
+@pytest.mark.parametrize("count", [1, 3])
+def test_worker_count_workers_serve_and_a_killed_one_is_replaced(start, tmp_path, count):
     (tmp_path / "score.py").write_text("import os\ndef init(): pass\ndef run(data): return os.getpid()\n")
-    service = start(APP_ROOT=tmp_path, TRITON="off", WORKER_COUNT=3).wait_ready()
+    service = start(APP_ROOT=tmp_path, TRITON="off", WORKER_COUNT=count).wait_ready()
 
     def pids() -> set[int]:
         return {service.score("x").json() for _ in range(60)}
 
-    wait_until(lambda: len(pids()) == 3, 30, "three workers answer", service.log)
-    before = pids()
-    victim = before.pop()
-    os.kill(victim, signal.SIGKILL)
-    wait_until(lambda: len(pids() - {victim}) == 3, 30, "the killed worker is replaced", service.log)
+    wait_until(lambda: len(pids()) == count, 30, "as many workers answer", service.log)
+    os.kill(victim := pids().pop(), signal.SIGKILL)
+    wait_until(lambda: len(pids() - {victim}) == count, 30, "the killed worker is replaced", service.log)
     assert service.metric("scoregate_worker_restarts_total") == 1

@@ -1,0 +1,9 @@
+import os
+
+
+def init():
+    pass
+
+
+def run(data):
+    return os.environ.get("SERVICE_NAME", "not in the environment")
