@@ -1,11 +1,11 @@
-# The one door to every command: make run, make test, make fmt, make pin.
+# The one door to every command: make run, make test, make contract, make fmt, make pin.
 
 PYTHON ?= python3
 # The repository, wherever make was called from (make -C, make -f); its path may hold spaces.
 root := $(shell dirname "$(strip $(MAKEFILE_LIST))")
 in_root := @cd "$(root)" &&
 
-.PHONY: run test install install-dev fmt pin
+.PHONY: run test contract install install-dev fmt pin
 
 run: install
 	$(in_root) .venv/bin/python -m scoregate.requirements
@@ -17,6 +17,10 @@ test: install-dev
 	$(in_root) .venv/bin/ruff check && .venv/bin/ruff format --check
 	$(in_root) .venv/bin/mypy
 	$(in_root) .venv/bin/pytest $(ARGS)
+
+# The rules of docs/api.md, held against this server and against Azure ML's own, with a table of both.
+contract: install-dev
+	$(in_root) .venv/bin/pytest tests/contract $(ARGS)
 
 # $(call installed,FILES): nothing to do while .venv holds what these files ask for.
 installed = { pwd; cat pyproject.toml $(1); } | cmp -s - .venv/installed-$(words $(1)) || { \
