@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from typing import Any
 
 import gevent
@@ -20,9 +21,15 @@ class Coroutines:
         """Run the coroutine to its end; returns or raises what it does. Cancels it when this greenlet is stopped."""
         if self._loop is None:
             self._loop = asyncio.new_event_loop()
-            gevent.spawn(self._loop.run_forever)
+            gevent.spawn(self._turn, self._loop)
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
             return future.result()
         finally:
             future.cancel()  # does nothing to one that is done
+
+    def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Turn the loop for ever. SystemExit ends its coroutine, whose result it is, and must not end the others."""
+        while True:
+            with suppress(SystemExit):
+                loop.run_forever()

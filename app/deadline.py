@@ -3,12 +3,16 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from time import monotonic
-from typing import Any
 
 import gevent
 
 RECHECK_S = 0.1
+
+# Which run() the code at hand belongs to. The greenlet does not tell: coroutines run in that of their event loop. They
+# inherit this, and so does what asyncio.to_thread() starts.
+_run: ContextVar[object] = ContextVar("run", default=None)
 
 
 class Expired(BaseException):
@@ -24,15 +28,16 @@ class Deadline:
 
     def __init__(self, milliseconds: int) -> None:
         self._milliseconds = milliseconds
-        self._ends: dict[Any, float] = {}  # greenlet to its end; all have the same time, so the first ends first
+        self._ends: dict[object, float] = {}  # run to its end; all have the same time, so the first ends first
         self._armed = False
 
     @contextmanager
     def limit(self) -> Iterator[None]:
         """Raise Expired in the block when its time is over."""
         seconds = self._milliseconds / 1000
-        greenlet = gevent.getcurrent()
-        self._ends[greenlet] = monotonic() + seconds
+        run = object()
+        outer = _run.set(run)
+        self._ends[run] = monotonic() + seconds
         if not self._armed:
             signal.signal(signal.SIGALRM, self._alarm)
             self._arm(seconds)
@@ -40,7 +45,8 @@ class Deadline:
             with gevent.Timeout(seconds, Expired(self._milliseconds)):
                 yield
         finally:
-            del self._ends[greenlet]
+            del self._ends[run]
+            _run.reset(outer)
 
     def _arm(self, seconds: float) -> None:
         self._armed = True
@@ -53,5 +59,5 @@ class Deadline:
         now = monotonic()
         # One that is over and still here waits, and is gevent's to end, or is about to compute on.
         self._arm(max(next(iter(self._ends.values())) - now, RECHECK_S))
-        if self._ends.get(gevent.getcurrent(), now + 1) <= now:
+        if self._ends.get(_run.get(), now + 1) <= now:
             raise Expired(self._milliseconds)

@@ -219,10 +219,13 @@ class Settings:
     def model_repository(self) -> Path:
         """Triton's model repository, with <model>/config.pbtxt and <model>/<version>/ in it.
 
-        In a model directory of Azure ML that may be models/triton, or <registered model>/<version>/triton.
+        In a model directory of Azure ML that may be models/triton, or <registered model>/<version>/triton: of several
+        versions the highest, as with Model.get_model_path().
         """
         usual = self.model_dir / "triton"
-        others = [self.model_dir / "models" / "triton", *sorted(self.model_dir.glob("*/*/triton"))]
+        versions = [each for each in self.model_dir.glob("*/*/triton") if each.parent.name.isdecimal()]
+        versions.sort(key=lambda each: (each.parent.parent.name, -int(each.parent.name)))
+        others = [self.model_dir / "models" / "triton", *versions]
         return next(filter(Path.is_dir, [usual, *others]), usual)
 
     @property

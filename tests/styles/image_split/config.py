@@ -1,0 +1,1 @@
+MODEL = "colours_last"

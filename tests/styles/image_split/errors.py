@@ -1,0 +1,2 @@
+class NotAPicture(ValueError):
+    pass

@@ -1,0 +1,5 @@
+import logging
+
+
+def say(text):
+    logging.getLogger("pictures").info(text)

@@ -1,0 +1,6 @@
+pictures = 0
+
+
+def count():
+    global pictures
+    pictures += 1

@@ -1,0 +1,2 @@
+TRITON_URL = "localhost:8000"
+CLASSES = 3
