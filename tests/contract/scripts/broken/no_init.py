@@ -1,2 +1,0 @@
-def run(data):
-    return data

@@ -1,6 +1,0 @@
-def init():
-    pass
-
-
-def run(request_headers):
-    return 1

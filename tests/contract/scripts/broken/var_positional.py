@@ -1,6 +1,0 @@
-def init():
-    pass
-
-
-def run(*args):
-    return 1

@@ -1,9 +1,0 @@
-DRIVEN = []
-
-
-def init():
-    DRIVEN.append("the driven module's init()")
-
-
-def run(data):
-    return [*DRIVEN, "the driven module's run()", data]

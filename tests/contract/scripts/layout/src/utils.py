@@ -1,1 +1,0 @@
-WHOSE = "the script's own directory"
