@@ -51,4 +51,5 @@ pin: install-dev
 	$(in_root) $(pip_compile) requirements/embedded.in -o requirements-embedded.txt
 	@# Without what it needs for Python clients: only the server in it is used.
 	$(in_root) echo "nvidia-pytriton==0.7.0" >>requirements-embedded.txt
+	$(in_root) $(pip_compile) requirements/tensorflow.in -o requirements-tensorflow.txt
 	$(in_root) $(pip_compile) requirements/dev.in -o requirements-dev.txt

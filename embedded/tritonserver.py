@@ -18,18 +18,24 @@ from pathlib import Path
 from typing import NoReturn
 
 MISCONFIGURED = 3
-TRITON_DEFAULT_MAX_BATCH_SIZE = "4"  # Triton's own, if --backend-config=default-max-batch-size is left out
 
-# What only the container's Triton can run, by the name that Triton expects in a version directory.
-CONTAINER_MODELS = {
-    "model.savedmodel": "a TensorFlow SavedModel",
-    "model.graphdef": "a TensorFlow GraphDef",
-    "model.plan": "a TensorRT plan",
-    "model.pt": "a TorchScript model",
-    "model.xml": "an OpenVINO model",
-    "model.dali": "a DALI pipeline",
-}
 EMBEDDED_BACKENDS = {"onnxruntime", "onnxruntime_onnx", "python", "ensemble"}
+SAVED_MODEL = {"tensorflow", "tensorflow_savedmodel"}
+GRAPH_DEF = "tensorflow_graphdef"
+NVIDIA_IMAGE = "nvcr.io/nvidia/tritonserver"
+LAST_WITH_TENSORFLOW = f"{NVIDIA_IMAGE}:25.02-py3"
+# What Triton looks for in a version directory, in its order: the first decides on the platform if no config.pbtxt does.
+# Source: AutoCompleteBackendFields in triton-inference-server/core, src/model_config_utils.cc, as of 2026.
+MODEL_FILES = {
+    "model.savedmodel": ("tensorflow_savedmodel", "a TensorFlow SavedModel"),
+    "model.graphdef": (GRAPH_DEF, "a TensorFlow GraphDef"),
+    "model.plan": ("tensorrt_plan", "a TensorRT plan"),
+    "model.onnx": ("onnxruntime_onnx", "an ONNX model"),
+    "model.xml": ("openvino", "an OpenVINO model"),
+    "model.pt": ("pytorch_libtorch", "a TorchScript model"),
+    "model.py": ("python", "a Python model"),
+    "model.dali": ("dali", "a DALI pipeline"),
+}
 # Triton starts the Python backend's stub with `bash -c` and does not quote the paths: with a space in one, it hangs.
 UNSAFE = re.compile(r"[^\w./+,:=@%~-]")
 
@@ -39,6 +45,7 @@ def main() -> NoReturn:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--model-repository", "--model-store", action="append", default=[])
     parser.add_argument("--backend-config", action="append", default=[])
+    parser.add_argument("--backend-directory", type=Path)
     flags, others = parser.parse_known_args()
 
     # s3://, gs:// and as:// are Triton's to read.
@@ -49,8 +56,15 @@ def main() -> NoReturn:
     if prefix := settings.get("python,shm-region-prefix-name"):
         remove_stale_shared_memory(prefix)
 
+    environment = dict(os.environ)
+    if size := settings.get("default-max-batch-size"):  # Triton does not hand its flags down to a Python-based backend
+        environment["TRITON_DEFAULT_MAX_BATCH_SIZE"] = size
+
     if native := shutil.which("tritonserver") or shutil.which("/opt/tritonserver/bin/tritonserver"):
-        os.execv(native, [native, *sys.argv[1:]])  # noqa: S606
+        backends = flags.backend_directory or Path(native).resolve().parent.parent / "backends"
+        for repository in repositories:
+            check_native_can_serve(repository, backends)
+        os.execve(native, [native, *sys.argv[1:]], environment)  # noqa: S606
 
     if not (pytriton := importlib.util.find_spec("pytriton")) or not pytriton.origin:
         stop(
@@ -60,18 +74,16 @@ def main() -> NoReturn:
     for repository in repositories:
         check_embedded_can_serve(repository)
     packages = Path(pytriton.origin).parent.parent
-    environment = {
-        **os.environ,
+    environment |= {
         "LD_LIBRARY_PATH": search_path("LD_LIBRARY_PATH", packages / "nvidia_pytriton.libs", *libpython_directory()),
         # The stub's Python ignores PYTHONPATH and PYTHONHOME. It takes the first python3 on PATH to be itself, and so
         # finds that one's standard library, pyvenv.cfg and site-packages.
         "PATH": search_path("PATH", Path(sys.executable).parent),
-        "TRITON_DEFAULT_MAX_BATCH_SIZE": settings.get("default-max-batch-size", TRITON_DEFAULT_MAX_BATCH_SIZE),
     }
     wheel = packages / "pytriton" / "tritonserver"
     arguments = [
         "tritonserver",
-        f"--backend-directory={make_backends(wheel)}",
+        f"--backend-directory={flags.backend_directory or make_backends(wheel)}",
         f"--cache-directory={wheel / 'caches'}",
         "--allow-gpu-metrics=false",
         "--pinned-memory-pool-byte-size=0",
@@ -108,20 +120,54 @@ def remove_stale_shared_memory(prefix: str) -> None:
             region.unlink(missing_ok=True)
 
 
+def check_native_can_serve(repository: Path, backends: Path) -> None:
+    """Exit if a model of the repository is TensorFlow's, but this Triton is one of those that came without."""
+    if not backends.is_dir() or (backends / "tensorflow").exists():
+        return
+    for model in models(repository):
+        file, platform, kind = what_decides(model)
+        if platform in {*SAVED_MODEL, GRAPH_DEF}:
+            ours = "" if platform == GRAPH_DEF else "Put Scoregate's there (embedded/README.md says how), or "
+            stop(
+                f"{file} is {kind}, but there is no {backends}/tensorflow: NVIDIA's images have none since 25.03. "
+                f"{ours}use {LAST_WITH_TENSORFLOW}."
+            )
+
+
 def check_embedded_can_serve(repository: Path) -> None:
     """Exit if a model of the repository needs the container's Triton, or has a name that the stub cannot be given."""
     for model in models(repository):
-        config = model / "config.pbtxt"
-        text = config.read_text() if config.is_file() else ""
-        if declared := re.search(r"""^[^#\n]*?\b(backend|platform)\s*:\s*["']([^"']+)""", text, re.MULTILINE):
-            if declared[2] not in EMBEDDED_BACKENDS:
-                stop_for_container(config, f"{declared[1]} {declared[2]!r}")
-        else:
-            for file in sorted(model.glob("[0-9]*/*")):
-                if file.name in CONTAINER_MODELS and not file.with_name("model.onnx").exists():
-                    stop_for_container(file, CONTAINER_MODELS[file.name])
+        file, platform, kind = what_decides(model)
+        if platform in SAVED_MODEL:
+            if not importlib.util.find_spec("tensorflow"):
+                stop(
+                    f"{file} is {kind}, and this Python has no TensorFlow. Install requirements-tensorflow.txt, "
+                    f"or use a container image that has it ({LAST_WITH_TENSORFLOW} was NVIDIA's last)."
+                )
+        elif platform and platform not in EMBEDDED_BACKENDS:
+            image = LAST_WITH_TENSORFLOW if platform == GRAPH_DEF else f"{NVIDIA_IMAGE}:<release>-py3"
+            stop(
+                f"{file} is {kind}: the Triton in the pip wheel serves only ONNX, TensorFlow SavedModels and Python. "
+                f"Use the container image, built on {image}."
+            )
         if UNSAFE.search(model.name):
             stop(f"Triton's Python backend cannot start {model}: rename it to letters, digits, '-', '_' and '.'.")
+
+
+def what_decides(model: Path) -> tuple[Path, str, str]:
+    """The file that tells Triton what can serve the model, that backend or platform, and what to call the file.
+
+    The backend is empty if no file tells.
+    """
+    config = model / "config.pbtxt"
+    text = config.read_text() if config.is_file() else ""
+    if declared := re.search(r"""^[^#\n]*?\b(backend|platform)\s*:\s*["']([^"']+)""", text, re.MULTILINE):
+        return config, declared[2], f"for {declared[1]} {declared[2]!r}"
+    for version in sorted(model.glob("[0-9]*")):
+        for name, (platform, kind) in MODEL_FILES.items():
+            if (version / name).exists():
+                return version / name, platform, kind
+    return model, "", ""
 
 
 def path_for_stub(number: int, repository: Path) -> Path:
@@ -154,7 +200,7 @@ def search_path(variable: str, *first: Path) -> str:
 
 
 def make_backends(wheel: Path) -> Path:
-    """Lay out a backend directory: the wheel's Python backend with this Python's stub, and our onnxruntime."""
+    """Lay out a backend directory: the wheel's Python backend with this Python's stub, and our Python-based ones."""
     backends = Path(tempfile.gettempdir(), "backends")
     if UNSAFE.search(str(backends)):
         stop(f"Triton's Python backend cannot start from {backends}: set TMPDIR to a path without spaces.")
@@ -167,18 +213,16 @@ def make_backends(wheel: Path) -> Path:
             shutil.copy(file, python)
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     shutil.copy(wheel / "python_backend_stubs" / version / "triton_python_backend_stub", python)
-    (backends / "onnxruntime").symlink_to(Path(__file__).resolve().parent / "backends" / "onnxruntime")
+    ours = Path(__file__).resolve().parent / "backends"
+    for backend in ("onnxruntime", "tensorflow"):
+        for part in ("python_based", backend):  # Triton puts no other directory than the backend's on Python's path
+            shutil.copytree(ours / part, backends / backend, dirs_exist_ok=True)
     return backends
 
 
 def models(repository: Path) -> list[Path]:
     """The directories of the repository's models."""
     return sorted(path for path in repository.iterdir() if path.is_dir() and not path.name.startswith("."))
-
-
-def stop_for_container(path: Path, kind: str) -> NoReturn:
-    """Exit for a model that only the container's Triton can serve."""
-    stop(f"{path} is {kind}: the Triton in the pip wheel serves only ONNX and Python. Use the container image.")
 
 
 def stop(problem: str) -> NoReturn:

@@ -1,5 +1,6 @@
 """embedded/tritonserver.py: what it refuses, what it tidies up, and what it becomes."""
 
+import importlib.util
 import os
 import signal
 import subprocess
@@ -85,25 +86,74 @@ def test_each_of_several_repositories_is_checked(repository, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("file", "kind"),
+    ("file", "kind", "image"),
     [
-        ("model.savedmodel", "TensorFlow SavedModel"),
-        ("model.graphdef", "TensorFlow GraphDef"),
-        ("model.plan", "TensorRT"),
-        ("model.pt", "TorchScript"),
-        ("model.xml", "OpenVINO"),
+        ("model.graphdef", "TensorFlow GraphDef", "25.02"),
+        ("model.plan", "TensorRT", "<release>"),
+        ("model.pt", "TorchScript", "<release>"),
+        ("model.xml", "OpenVINO", "<release>"),
+        ("model.dali", "DALI", "<release>"),
     ],
 )
-def test_a_model_for_the_containers_triton_is_refused(repository, file, kind):
+def test_a_model_for_the_containers_triton_is_refused(repository, file, kind, image):
     put(repository, "foreign", b"", file=file)
-    assert_refused(launch(f"--model-repository={repository}"), f"foreign/1/{file}", kind, "Use the container image")
+    image = f"Use the container image, built on nvcr.io/nvidia/tritonserver:{image}-py3"
+    assert_refused(launch(f"--model-repository={repository}"), f"foreign/1/{file}", kind, image)
 
 
-@pytest.mark.parametrize("line", ['backend: "tensorflow"', "name: \"foreign\" platform : 'tensorrt_plan'"])
-def test_a_config_for_the_containers_triton_is_refused(repository, line):
+@pytest.mark.parametrize(
+    ("line", "image"), [('backend: "dali"', "<release>"), ("name: \"a\" platform : 'tensorflow_graphdef'", "25.02")]
+)
+def test_a_config_for_the_containers_triton_is_refused(repository, line, image):
     put(repository, "foreign", b"", f"max_batch_size: 8\n{line}\n", file="weights.bin")
     result = launch(f"--model-repository={repository}")
-    assert_refused(result, "foreign/config.pbtxt", line.split()[-1].strip("'\""), "Use the container image")
+    assert_refused(result, "foreign/config.pbtxt", line.split()[-1].strip("'\""), f"tritonserver:{image}-py3")
+
+
+SAVED_MODELS = [
+    pytest.param("", "foreign/1/model.savedmodel is a TensorFlow SavedModel", id="by-its-name"),
+    pytest.param('backend: "tensorflow"', "foreign/config.pbtxt is for backend 'tensorflow'", id="backend"),
+    pytest.param('platform: "tensorflow_savedmodel"', "foreign/config.pbtxt is for platform", id="platform"),
+]
+
+
+@pytest.mark.skipif(bool(importlib.util.find_spec("tensorflow")), reason="TensorFlow is installed")
+@pytest.mark.parametrize(("config", "words"), SAVED_MODELS)
+def test_a_saved_model_without_tensorflow_is_refused(repository, config, words):
+    put(repository, "foreign", b"", config, file="model.savedmodel")
+    assert_refused(
+        launch(f"--model-repository={repository}"),
+        words,
+        "Install requirements-tensorflow.txt",
+        "tritonserver:25.02-py3",
+    )
+
+
+@pytest.mark.parametrize(("config", "words"), SAVED_MODELS)
+def test_a_saved_model_for_a_container_without_tensorflow_is_refused(repository, tritonserver_on_path, config, words):
+    backends = Path(tritonserver_on_path).parents[1] / "backends"
+    backends.mkdir()
+    put(repository, "foreign", b"", config, file="model.savedmodel")
+    result = launch(f"--model-repository={repository}")
+    assert_refused(result, words, f"no {backends}/tensorflow", "embedded/README.md", "tritonserver:25.02-py3")
+
+
+def test_a_graphdef_for_a_container_without_tensorflow_is_refused(repository, tritonserver_on_path):
+    (Path(tritonserver_on_path).parents[1] / "backends").mkdir()
+    put(repository, "foreign", b"", file="model.graphdef")
+    result = launch(f"--model-repository={repository}")
+    assert_refused(result, "foreign/1/model.graphdef", "use nvcr.io/nvidia/tritonserver:25.02-py3")
+    assert "Scoregate" not in result.stderr
+
+
+@pytest.mark.parametrize("directory", ["backends", "elsewhere"])
+def test_a_container_with_tensorflow_gets_a_saved_model(repository, tritonserver_on_path, directory):
+    prefix = Path(tritonserver_on_path).parents[1]
+    (prefix / "backends").mkdir()
+    (prefix / directory / "tensorflow").mkdir(parents=True)
+    put(repository, "foreign", b"", file="model.savedmodel")
+    flags = [] if directory == "backends" else ["--backend-directory", prefix / directory]
+    assert launch(f"--model-repository={repository}", *flags).returncode == 0
 
 
 def test_a_model_name_that_tritons_stub_cannot_be_given_is_refused(repository):

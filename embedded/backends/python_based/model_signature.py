@@ -1,4 +1,4 @@
-"""What an ONNX model takes and gives, in Triton's words: completes a model's config.pbtxt and checks it.
+"""What a model takes and gives, in Triton's words: completes the model's config.pbtxt and checks it.
 
 The rules are those of Triton's own ONNX Runtime backend (AutoCompleteConfig, ValidateInputs and ValidateOutputs
 in its src/onnxruntime.cc), so that a model served here is served alike in the container.
@@ -6,27 +6,9 @@ in its src/onnxruntime.cc), so that a model served here is served alike in the c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
+from typing import Any
 
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession, NodeArg
-
-DATA_TYPES = {
-    "tensor(bool)": "TYPE_BOOL",
-    "tensor(uint8)": "TYPE_UINT8",
-    "tensor(uint16)": "TYPE_UINT16",
-    "tensor(uint32)": "TYPE_UINT32",
-    "tensor(uint64)": "TYPE_UINT64",
-    "tensor(int8)": "TYPE_INT8",
-    "tensor(int16)": "TYPE_INT16",
-    "tensor(int32)": "TYPE_INT32",
-    "tensor(int64)": "TYPE_INT64",
-    "tensor(float16)": "TYPE_FP16",
-    "tensor(float)": "TYPE_FP32",
-    "tensor(double)": "TYPE_FP64",
-    "tensor(string)": "TYPE_STRING",
-}
 SCHEDULERS = {"dynamic_batching", "sequence_batching", "ensemble_scheduling"}
 
 
@@ -36,24 +18,23 @@ class CannotServe(ValueError):
 
 @dataclass(frozen=True)
 class Tensor:
-    """An input or output of the ONNX graph; shape has -1 where the graph leaves a dimension open."""
+    """An input or output of the model; shape has -1 where the model leaves a dimension open."""
 
     data_type: str
     shape: tuple[int, ...]
 
 
+@dataclass(frozen=True)
 class Signature:
-    """The tensors of one ONNX model, by name.
+    """The tensors of the model with that name, by their own names.
 
-    initializers: weights that a caller may override by sending them as an input.
-    Raises CannotServe for a tensor of a type that Triton has no word for.
+    optional_inputs: those that a caller may leave out, because the model has values for them.
     """
 
-    def __init__(self, model: str, session: InferenceSession) -> None:
-        self.model = model
-        self.inputs = self._tensors("input", session.get_inputs())
-        self.initializers = self._tensors("input", session.get_overridable_initializers())
-        self.outputs = self._tensors("output", session.get_outputs())
+    model: str
+    inputs: dict[str, Tensor]
+    outputs: dict[str, Tensor]
+    optional_inputs: dict[str, Tensor] = field(default_factory=dict)
 
     def complete(self, config: dict[str, Any], default_max_batch_size: int) -> None:
         """Fill in what config leaves open: batch size, scheduler, tensors, their data types and dims."""
@@ -70,7 +51,7 @@ class Signature:
         batched = config["max_batch_size"] > 0
         _add_missing(config["input"], self.inputs)
         _add_missing(config["output"], self.outputs)
-        _fill_in(config["input"], self.inputs | self.initializers, batched)
+        _fill_in(config["input"], self.inputs | self.optional_inputs, batched)
         _fill_in(config["output"], self.outputs, batched)
 
     def check(self, config: dict[str, Any]) -> None:
@@ -81,26 +62,12 @@ class Signature:
                 f"model {self.model!r}: config.pbtxt gives max_batch_size {config['max_batch_size']}, but the model "
                 f"cannot batch: not every input and output has an open first dimension. Leave max_batch_size out."
             )
-        self._check_entries("input", config["input"], self.inputs | self.initializers, batched)
+        self._check_entries("input", config["input"], self.inputs | self.optional_inputs, batched)
         self._check_entries("output", config["output"], self.outputs, batched)
         if missing := self.inputs.keys() - {entry["name"] for entry in config["input"]}:
             raise CannotServe(f"model {self.model!r}: config.pbtxt leaves out the model's input {min(missing)!r}.")
         if batched and any(entry.get("optional") for entry in config["input"]):
             raise CannotServe(f"model {self.model!r}: optional inputs need max_batch_size 0.")
-
-    def _tensors(self, kind: str, nodes: list[NodeArg]) -> dict[str, Tensor]:
-        for node in nodes:
-            if node.type not in DATA_TYPES:
-                raise CannotServe(
-                    f"model {self.model!r}: {kind} {node.name!r} is a {node.type}, which Triton cannot serve. "
-                    f"Export the model with tensors of numbers, booleans or strings."
-                )
-        return {
-            node.name: Tensor(
-                DATA_TYPES[node.type], tuple(size if isinstance(size, int) and size >= 0 else -1 for size in node.shape)
-            )
-            for node in nodes
-        }
 
     def _can_batch(self) -> bool:
         return all(tensor.shape[:1] == (-1,) for tensor in [*self.inputs.values(), *self.outputs.values()])
