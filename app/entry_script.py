@@ -131,7 +131,8 @@ class EntryScript:
             raise EntryScriptError(f"{self.path}: run() cannot accept positional-only arguments, *args, or **kwargs.")
         inputs = [each for each in parameters if each.name != "request_headers"]
         if not inputs:
-            raise EntryScriptError(f"{self.path}: run() takes no parameter for the request's data, but needs one.")
+            wanted = 'other than "request_headers"' if parameters else "for input data"
+            raise EntryScriptError(f"{self.path}: run() needs to accept an argument {wanted}.")
         decorated = is_schema_decorated(self.function)
         if RawHttp.asked_for and decorated:
             raise EntryScriptError(f"{self.path}: run() cannot be decorated with both @rawhttp and @input_schema.")

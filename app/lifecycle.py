@@ -104,7 +104,7 @@ class Lifecycle:
                     LOG.info("Triton is loading the models (%.0f s)", news)
                     news += NEWS_S
                 gevent.sleep(POLL_S)
-        failed = [model for model in models if model.state == "UNAVAILABLE" and model.reason != "unloaded"]
+        failed = [model for model in models if model.state == "UNAVAILABLE"]
         if failed:
             raise ModelsFailed(
                 "\n".join(

@@ -11,10 +11,13 @@ from .settings import SettingError, Settings
 def main() -> int:
     """Install what has changed since the last time into this Python. Returns pip's exit code."""
     try:
-        wanted = Settings.from_environ(os.environ).entry_script.with_name("requirements.txt")
+        script = Settings.from_environ(os.environ).entry_script
     except SettingError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 3
+    if not script.is_file():  # what stands beside it is not the script's; the start will say that it is missing
+        return 0
+    wanted = script.with_name("requirements.txt")
     installed = Path(sys.prefix) / "entry-script-requirements.txt"
     if not wanted.is_file() or (installed.is_file() and installed.read_bytes() == wanted.read_bytes()):
         return 0

@@ -97,9 +97,11 @@ def routes(
 
 
 def scoring_error(error: ScoringError) -> BaseResponse:
-    """Answer a failure that has an answer of its own; the traceback of a server-side one goes to the log."""
-    if error.status >= 500 and error.__cause__:
+    """Answer a failure that has an answer of its own; the log gets the traceback of one that somebody has to mend."""
+    if error.status >= 500 and error.retry_after_s is None:
         LOG.error("%s", error.sentence, exc_info=error.__cause__)
+    else:
+        LOG.info("%s %s: %s", error.status, error.code, error.sentence)
     if isinstance(error, ScriptExits):
         os.kill(os.getpid(), signal.SIGTERM)  # Gunicorn lets the worker finish its requests and starts another
     return errors.answer(error, log.request_id.get())
@@ -116,6 +118,7 @@ def http_error(error: HTTPException) -> BaseResponse:
         message = f"The request's body is larger than {limit} bytes. Send less, or raise MAX_BODY_BYTES."
     else:
         message = error.description or error.name
+    LOG.info("%s %s: %s", error.code, errors.code_of(error), message)
     response = error.get_response()
     response.set_data(errors.body(message, errors.code_of(error), log.request_id.get()))
     response.content_type = "application/json"

@@ -1,6 +1,7 @@
 """Scripts and their Triton: unmodified clients batch, wrong tensors are explained, a dead Triton comes back."""
 
 import os
+import shutil
 import signal
 import socket
 import tempfile
@@ -106,6 +107,20 @@ def test_triton_gets_the_settings_meant_for_it(start):
     assert requests.get(service.triton_url + "/v2/models/digits/config", timeout=5).json()["max_batch_size"] == 8
     assert requests.get(service.triton_url + "/v2", timeout=5).json()["name"] == "a name"
     socket.create_connection(("127.0.0.1", grpc_port), timeout=5).close()
+
+
+def test_a_new_version_of_a_model_leaves_the_service_ready(start, tmp_path):
+    model = tmp_path / "triton" / "digits"
+    shutil.copytree(ROOT / "models" / "triton" / "digits", model)
+    flags = "--model-control-mode=poll --repository-poll-secs=1"
+    service = start(MODEL_DIR=tmp_path, TRITON_EXTRA_ARGS=flags).wait_ready()
+    shutil.copytree(model / "1", model / "2")
+
+    def versions() -> list[str]:
+        return requests.get(service.triton_url + "/v2/models/digits", timeout=5).json()["versions"]
+
+    wait_until(lambda: versions() == ["2"], 30, "version 2 has replaced version 1", service.log)
+    assert requests.get(service.url + "/health/ready", timeout=5).status_code == 200
 
 
 def test_what_a_killed_service_left_is_removed_by_its_successor(start):

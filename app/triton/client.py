@@ -43,9 +43,9 @@ class TimedOut(TritonTimeout, TimeoutError):
 
 
 class InferenceServerClient(tritonclient.http.InferenceServerClient):  # type: ignore[misc]
-    """tritonclient.http.InferenceServerClient with the same signature and two differences.
+    """tritonclient.http.InferenceServerClient with the same signature and three differences.
 
-    It opens as many connections as requests run side by side (upstream: 1), and its failures are of classes that this
+    The customary address means this service's Triton. It opens as many connections as requests run side by side (upstream: 1), and its failures are of classes that this
     service can answer. These derive from what upstream raises, so that a script's own `except` goes on working:
     InferenceServerException, TimeoutError, ConnectionError.
     """

@@ -43,6 +43,8 @@ class TritonServer:
         """List the models that are to be served. Raises TritonUnavailable, TritonTimeout."""
         models = []
         for each in self._client.get_model_repository_index():
+            if each.get("reason") == "unloaded":
+                continue  # a version that a newer one has replaced
             if "state" in each:
                 # A Python backend's reason ends with its traceback.
                 reason = each.get("reason", "").partition("\n\nAt:\n")[0]
