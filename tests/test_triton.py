@@ -120,7 +120,8 @@ def test_a_new_version_of_a_model_leaves_the_service_ready(start, tmp_path):
         return requests.get(service.triton_url + "/v2/models/digits", timeout=5).json()["versions"]
 
     wait_until(lambda: versions() == ["2"], 30, "version 2 has replaced version 1", service.log)
-    assert requests.get(service.url + "/health/ready", timeout=5).status_code == 200
+    reply = requests.get(service.url + "/health/ready", timeout=5)
+    assert (reply.status_code, reply.json()) == (200, {"status": "ready"})
 
 
 def test_what_a_killed_service_left_is_removed_by_its_successor(start):

@@ -16,7 +16,7 @@ PROBE_TIMEOUT_S = 5.0  # a probe that takes longer is a failed one
 class ModelState(NamedTuple):
     """One version of one model, as Triton's repository index tells it.
 
-    state: READY, LOADING, UNLOADING or UNAVAILABLE. A model that Triton did not try to load has none in the index;
+    state: READY, LOADING or UNAVAILABLE. A model that Triton did not try to load has none in the index;
     here it is UNAVAILABLE with version "-".
     Source: Triton's model repository extension, POST v2/repository/index.
     """
@@ -43,7 +43,7 @@ class TritonServer:
         """List the models that are to be served. Raises TritonUnavailable, TritonTimeout."""
         models = []
         for each in self._client.get_model_repository_index():
-            if each.get("reason") == "unloaded":
+            if each.get("state") == "UNLOADING" or each.get("reason") == "unloaded":
                 continue  # a version that a newer one has replaced
             if "state" in each:
                 # A Python backend's reason ends with its traceback.

@@ -1,0 +1,12 @@
+import os
+import time
+
+
+def init():
+    pass
+
+
+def run(data):
+    if data == "sleep":
+        time.sleep(3)
+    return os.environ.get("SERVICE_NAME", "not in the environment")

@@ -1,0 +1,9 @@
+DRIVEN = []
+
+
+def init():
+    DRIVEN.append("the driven module's init()")
+
+
+def run(data):
+    return [*DRIVEN, "the driven module's run()", data]
