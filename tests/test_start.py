@@ -22,7 +22,11 @@ GOOD = "def init(): pass\ndef run(data): return data\n"
         ),
         pytest.param("def run(data): return data\n", "{path} has no function init()", id="no init"),
         pytest.param("def init(): pass\n", "{path} has no function run()", id="no run"),
-        pytest.param("def init(): pass\ndef run(): pass\n", "{path}: run() needs to accept an argument for input data.", id="no parameter"),
+        pytest.param(
+            "def init(): pass\ndef run(): pass\n",
+            "{path}: run() needs to accept an argument for input data.",
+            id="no parameter",
+        ),
         pytest.param(
             "def init():\n    return 1 / 0\ndef run(data): pass\n",
             "{path}, line 2: init() raised: ZeroDivisionError: division by zero",

@@ -45,9 +45,9 @@ class TimedOut(TritonTimeout, TimeoutError):
 class InferenceServerClient(tritonclient.http.InferenceServerClient):  # type: ignore[misc]
     """tritonclient.http.InferenceServerClient with the same signature and three differences.
 
-    The customary address means this service's Triton. It opens as many connections as requests run side by side (upstream: 1), and its failures are of classes that this
-    service can answer. These derive from what upstream raises, so that a script's own `except` goes on working:
-    InferenceServerException, TimeoutError, ConnectionError.
+    The customary address means this service's Triton. As many connections are opened as requests run side by side
+    (upstream: 1). Failures are of classes that this service can answer, derived from what upstream raises, so that a
+    script's own `except` goes on working: InferenceServerException, TimeoutError, ConnectionError.
     """
 
     service_url: ClassVar[str | None] = None
