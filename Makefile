@@ -53,3 +53,4 @@ pin: install-dev
 	$(in_root) echo "nvidia-pytriton==0.7.0" >>requirements-embedded.txt
 	$(in_root) $(pip_compile) requirements/tensorflow.in -o requirements-tensorflow.txt
 	$(in_root) $(pip_compile) requirements/dev.in -o requirements-dev.txt
+	$(in_root) $(pip_compile) tests/contract/requirements-reference.in -o tests/contract/requirements-reference.txt

@@ -44,13 +44,12 @@ GROUP = Group(
     "Beyond that server",
     (
         rule(
-            "`GET /` answers while all workers are busy, computing or waiting, on `HEALTH_PORT`, too.",
-            Case("health-while-computing", PLAIN, health_while(post("compute for 3 s")), HEALTHY, theirs=HANGS),
+            "`GET /` answers while all workers are busy with waiting, on `HEALTH_PORT`, too.",
             Case("health-while-waiting", PLAIN, health_while(post("sleep for 3 s")), HEALTHY, theirs=HANGS),
             Case(
-                "health-port-while-computing",
+                "health-port-while-waiting",
                 SEPARATE,
-                health_while(post("compute for 3 s"), on_health_port=True),
+                health_while(post("sleep for 3 s"), on_health_port=True),
                 HEALTHY,
                 theirs=HANGS,
             ),

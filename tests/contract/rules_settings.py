@@ -46,7 +46,7 @@ GROUP = Group(
         rule(
             "`WORKER_COUNT` is the number of workers, 1 if not set.",
             Case("one-worker", PLAIN, pids, "one"),
-            Case("two-workers", scenario("plain", WORKER_COUNT="2"), pids, "several"),
+            Case("two-workers", LOADED, pids, "several"),
         ),
         rule(
             "A worker that shows no sign of life for `WORKER_TIMEOUT` seconds is replaced.",
@@ -118,8 +118,15 @@ GROUP = Group(
             Case("config-file-entry-script", BY_FILE, post("x"), answers("not in the environment")),
         ),
         rule(
-            "Without it, a `config.json` in `AML_APP_ROOT` is read in the same way.",
-            swagger("config-json", BY_CONFIG_JSON, {"info/title": "from config.json"}, "?version=3"),
+            "A `config.json` in `AML_APP_ROOT` is the script's own; only the one that `AZUREML_CONFIG_FILE` names counts.",
+            Case(
+                "config-json",
+                BY_CONFIG_JSON,
+                get("/swagger.json?version=3"),
+                Answer(200, Holds({"info/title": "ML service"}), JSON),
+                theirs=Answer(200, Holds({"info/title": "from config.json"}), JSON),
+            ),
+            theirs="It is read as settings.",
         ),
         rule(
             "`swagger.json`, or else `swagger2.json`, in `AML_APP_ROOT` is answered in place of Swagger 2.0.",
