@@ -118,7 +118,7 @@ GROUP = Group(
             Case("config-file-entry-script", BY_FILE, post("x"), answers("not in the environment")),
         ),
         rule(
-            "A `config.json` in `AML_APP_ROOT` is the script's own; only the one that `AZUREML_CONFIG_FILE` names counts.",
+            "A `config.json` in `AML_APP_ROOT` is the script's own; only one that `AZUREML_CONFIG_FILE` names counts.",
             Case(
                 "config-json",
                 BY_CONFIG_JSON,
