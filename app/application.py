@@ -12,6 +12,7 @@ from .lifecycle import Lifecycle, end_service
 from .metrics import Metrics
 from .openapi import ApiDocuments
 from .routes import routes
+from .scoring import Scoring, Shortcut
 from .settings import Settings
 from .triton import TritonServer, hand_to_scripts
 
@@ -31,13 +32,20 @@ def create_app() -> Flask:
     except EntryScriptError as error:
         end_service(str(error))
     lifecycle = Lifecycle(script, triton)
+    counters = Metrics()
+    scoring = Scoring(script, lifecycle, counters)
     server_version = f"scoregate/{version('scoregate')}" if settings.server_version_header else None
 
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.url_map.merge_slashes = False  # /health//live is 404, not a redirect in HTML
-    app.register_blueprint(routes(script, ApiDocuments(script, settings), lifecycle, Metrics(), triton, server_version))
+    documents = ApiDocuments(script, settings)
+    app.register_blueprint(routes(scoring, documents, lifecycle, counters, triton, server_version))
     if settings.cors_origins:
         CORS(app, methods=["GET", "POST"], origins=settings.cors_origins)
+    elif not script.uses_flask:
+        app.wsgi_app = Shortcut(  # type: ignore[method-assign]  # the documented way to put something in front
+            app.wsgi_app, scoring, counters, server_version, settings.max_body_bytes
+        )
     app.extensions["lifecycle"] = lifecycle
     return app

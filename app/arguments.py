@@ -4,9 +4,9 @@ import json
 from collections.abc import Callable, Sequence
 from inspect import Parameter
 from io import BytesIO
-from typing import Any
+from typing import Any, cast
 
-from flask import Request, current_app
+from flask import Request
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import RequestEntityTooLarge
 
@@ -90,12 +90,12 @@ def read_body(request: Request) -> bytes:
     From Gunicorn, which ends the body where the request ends. Werkzeug's stream on top of it cuts a chunked body off at
     the limit, and takes a body that broke off for a whole one.
     """
-    limit = current_app.config["MAX_CONTENT_LENGTH"]
+    limit = cast(int, request.max_content_length)
     announced = request.content_length or 0
     if announced > limit:
         raise RequestEntityTooLarge
     try:
-        body: bytes = request.environ["wsgi.input"].read(limit + 1)
+        body: bytes = request.environ["wsgi.input"].read(announced or limit + 1)
     except (OSError, ParseException) as error:  # the connection ended, or what came are no chunks
         raise BadInput(f"The request's body cannot be read: {error}") from error
     if len(body) > limit:

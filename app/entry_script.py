@@ -12,7 +12,7 @@ from typing import Any, cast
 from flask import Request
 from inference_schema.schema_util import is_schema_decorated  # type: ignore[import-untyped]
 
-from . import arguments
+from . import arguments, flask_use
 from .azure_names import RawHttp
 from .coroutines import Coroutines
 from .deadline import Deadline, Expired
@@ -47,9 +47,11 @@ class EntryScript:
             raise EntryScriptError(f"There is no entry script {path}. Set ENTRY_SCRIPT to the path of your score.py.")
         root = settings.app_root
         os.chdir(root)
-        sys.path[:0] = map(str, dict.fromkeys([root, root / settings.source_directory, path.parent]))
+        directories = dict.fromkeys([root, root / settings.source_directory, path.parent])
+        sys.path[:0] = map(str, directories)
 
         module = self._load()
+        self.uses_flask = flask_use.needs_context(path, directories)
         self._init = self._function(module, "init")
         self.function = self._function(module, "run")
         # A driver module, as some Azure ML SDKs write one around the user's, has an init() of its own worth calling,

@@ -2,8 +2,7 @@
 
 import re
 import uuid
-
-from werkzeug.datastructures import Headers
+from typing import Any
 
 from .errors import IdTooLong
 
@@ -11,18 +10,20 @@ LIMIT = 100
 _PRINTABLE = re.compile(r"[ -~]+")  # what goes into a header and into a log line
 
 
-def read(headers: Headers, echo: dict[str, str]) -> None:
-    """Put the headers to be echoed into echo. Raises IdTooLong, with the ids that are too long left out.
+def read(environ: dict[str, Any], echo: dict[str, str]) -> None:
+    """Read the WSGI environ and put the headers to be echoed into echo.
+
+    Raises IdTooLong, with the ids that are too long left out.
 
     x-request-id: as sent, or a new UUID. x-ms-request-id and x-ms-client-request-id, which Azure ML used for one
     another over time: each as sent, else the other; the first falls back to x-request-id.
     """
-    request_id = _sent(headers, "x-request-id") or str(uuid.uuid4())
+    request_id = _sent(environ, "HTTP_X_REQUEST_ID") or str(uuid.uuid4())
     if len(request_id) > LIMIT:
         raise IdTooLong(f"x-request-id must not exceed {LIMIT} characters")
     echo["x-request-id"] = request_id
-    legacy_id = _sent(headers, "x-ms-request-id")
-    client_id = _sent(headers, "x-ms-client-request-id")
+    legacy_id = _sent(environ, "HTTP_X_MS_REQUEST_ID")
+    client_id = _sent(environ, "HTTP_X_MS_CLIENT_REQUEST_ID")
     if max(len(legacy_id), len(client_id)) > LIMIT:
         raise IdTooLong(f"x-ms-request-id and x-ms-client-request-id must not exceed {LIMIT} characters")
     echo["x-ms-request-id"] = legacy_id or client_id or request_id
@@ -30,6 +31,6 @@ def read(headers: Headers, echo: dict[str, str]) -> None:
         echo["x-ms-client-request-id"] = client_id or legacy_id
 
 
-def _sent(headers: Headers, name: str) -> str:
-    value = headers.get(name, "")
+def _sent(environ: dict[str, Any], name: str) -> str:
+    value: str = environ.get(name, "")
     return value if _PRINTABLE.fullmatch(value) else ""

@@ -1,23 +1,31 @@
 """Gunicorn's gevent worker, answering in this service's way where no route is reached."""
 
+import ipaddress
 import socket
+import ssl
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from math import inf
+from time import monotonic
 from typing import Any, cast
 
 import gevent
 from gunicorn import util
+from gunicorn.http import wsgi
 from gunicorn.http.errors import NoMoreData, ParseException
 from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.ggevent import GeventWorker
 from werkzeug.http import HTTP_STATUS_CODES
 
-from . import errors, log
+from . import errors, log, plain_http
 
 UNREAD_BYTES = 65536  # of a body that its route did not read; for more, the connection is not worth keeping
 LINGER_S = 2.0
+RECEIVE_BYTES = 65536
+READ = 1  # libev's
 _receive = SocketUnreader.chunk
+_unread: dict[socket.socket, bytes] = {}  # what a connection sent that was no plain request
 
 
 class Worker(GeventWorker):
@@ -27,26 +35,104 @@ class Worker(GeventWorker):
     def timeout_ctx(self) -> Iterator[None]:  # type: ignore[override]  # the stub forgot what it returns
         """Bound the wait for a connection's next request; Gunicorn enters this before it reads one."""
         connection = cast("gevent.Greenlet[..., None]", gevent.getcurrent())
-        self._waiting.add(connection)
+        self._waiting[connection] = monotonic()
         try:
-            with gevent.Timeout(self.cfg.keepalive, False):  # type: ignore[arg-type]  # as documented: silent
-                yield
+            yield
         finally:
-            self._waiting.discard(connection)
+            del self._waiting[connection]
 
     def notify(self) -> None:
-        """Show a sign of life, once a second; when the worker is stopping, hang up where no request is under way.
+        """Show a sign of life, once a second; hang up where nothing came for too long.
 
-        Gunicorn itself would wait for idle keep-alive connections as long as for requests, for graceful_timeout.
+        When the worker is stopping, that is at once where no request is under way: Gunicorn itself would wait for idle
+        keep-alive connections as long as for requests, for graceful_timeout.
         """
         super().notify()
-        if not self.alive:
-            for connection in self._waiting:
+        latest = monotonic() - self.cfg.keepalive if self.alive else inf
+        for connection, since in self._waiting.items():
+            if since < latest:
                 connection.kill(NoMoreData(), block=False)
+
+    def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:  # noqa: ANN401
+        """Serve a connection's plain requests, then leave what else comes on it to Gunicorn."""
+        if not isinstance(client, ssl.SSLSocket):  # readiness of an encrypted socket is not readiness of its data
+            try:
+                unread = self._serve_plain(listener, client, addr)
+            except (NoMoreData, OSError):  # this end hangs up, or the other one has
+                unread = b""
+            except Exception as error:  # as Gunicorn's handle() does
+                self.handle_error(None, client, addr, error)
+                unread = b""
+            if not unread:
+                close(client)
+                return
+            _unread[client] = unread
+        super().handle(listener, client, addr)
+
+    def _serve_plain(self, listener: Any, client: socket.socket, addr: Any) -> bytes:  # noqa: ANN401
+        """Return what is not a plain request, or nothing when the connection is to be closed."""
+        base, not_plain = self._of_connection(listener, addr)
+        readable = gevent.get_hub().loop.io(client.fileno(), READ)
+        data = b""
+        try:
+            while True:
+                if not data:
+                    # Wait before receiving, since the next request is hardly ever there already; and a connection that
+                    # always had one would let no other greenlet run.
+                    with self.timeout_ctx():
+                        gevent.socket.wait(readable)
+                        data = client.recv(RECEIVE_BYTES)
+                request = data and plain_http.parse(data, client, base, not_plain)
+                if not request:
+                    return data
+                if not self._answer_plain(request, client):
+                    return b""
+                data = request.following
+        finally:
+            readable.close()
+
+    def _answer_plain(self, request: plain_http.PlainRequest, client: socket.socket) -> bool:
+        """Answer a request; tell whether the connection can go on."""
+        answer = plain_http.Answer()
+        chunks = self.wsgi(request.environ, answer.start)
+        self.nr += 1
+        if self.nr >= self.max_requests:
+            self.alive = False
+        unread = request.body.left if request.body else 0
+        keep_alive = self.alive and bool(self.cfg.keepalive) and unread <= UNREAD_BYTES
+        keep_alive = answer.send(client, chunks, self.cfg, keep_alive)
+        if unread and keep_alive:
+            with self.timeout_ctx():
+                request.environ["wsgi.input"].read()
+        return keep_alive
+
+    def _of_connection(self, listener: Any, addr: Any) -> tuple[dict[str, Any], frozenset[str]]:  # noqa: ANN401
+        """Make the environ that all requests of a connection have, and name the headers that make one Gunicorn's."""
+        host, port = listener.getsockname()[:2]
+        base = {
+            **wsgi.base_environ(self.cfg),
+            "wsgi.url_scheme": "http",
+            "wsgi.multithread": True,
+            "REQUEST_METHOD": "POST",
+            "SCRIPT_NAME": "",
+            "PATH_INFO": "/score",
+            "RAW_URI": "/score",
+            "QUERY_STRING": "",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "SERVER_NAME": host,
+            "SERVER_PORT": str(port),
+            "REMOTE_ADDR": addr[0],
+            "REMOTE_PORT": str(addr[1]),
+        }
+        caller = ipaddress.ip_address(addr[0])
+        cfg = self.cfg
+        if "*" in cfg.forwarded_allow_ips or any(caller in each for each in cfg.forwarded_allow_networks()):
+            return base, plain_http.SPECIAL | {f"HTTP_{each.replace('-', '_')}" for each in cfg.secure_scheme_headers}
+        return base, plain_http.SPECIAL
 
     def init_process(self) -> None:
         """Run the worker."""
-        self._waiting: set[gevent.Greenlet[..., None]] = set()
+        self._waiting: dict[gevent.Greenlet[..., None], float] = {}
         util.write_error = write_error
         util.close = close
         SocketUnreader.chunk = receive  # type: ignore[assignment]
@@ -71,13 +157,16 @@ class Worker(GeventWorker):
         super().handle_error(req, client, addr, exc)
 
 
-def receive(*args: Any) -> bytes:  # noqa: ANN401
-    """Receive in place of SocketUnreader.chunk, once the other greenlets have had their turn.
+def receive(unreader: SocketUnreader, *args: Any) -> bytes:  # noqa: ANN401
+    """Receive in place of SocketUnreader.chunk: first what was no plain request, then from the socket.
 
-    gevent's recv() gives them none while data keeps coming: a body of a million chunks held up the probes for 3.5 s.
+    From there once the other greenlets have had their turn. gevent's recv() gives them none while data keeps coming: a
+    body of a million chunks held up the probes for 3.5 s.
     """
+    if unread := _unread.pop(unreader.sock, None):
+        return unread
     gevent.sleep()
-    return _receive(*args)
+    return _receive(unreader, *args)
 
 
 def close(sock: socket.socket) -> None:

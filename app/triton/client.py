@@ -9,6 +9,7 @@ import tritonclient.http  # type: ignore[import-untyped]
 from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
 
 from ..errors import BadInput, ScoringError, TritonFailed, TritonTimeout, TritonUnavailable
+from .connections import Connections
 
 # Upstream's default of 1 makes the greenlets of a worker take turns on one socket: Triton never sees two requests at
 # once and cannot batch. Connections open on demand, so a high limit costs nothing until it is used.
@@ -57,13 +58,21 @@ class InferenceServerClient(tritonclient.http.InferenceServerClient):  # type: i
         url: str,
         verbose: bool = False,
         concurrency: int = CONNECTIONS,
+        connection_timeout: float = 60.0,
+        network_timeout: float = 60.0,
+        max_greenlets: int | None = None,
+        ssl: bool = False,
         *args: Any,  # noqa: ANN401 - the rest is upstream's
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
         self._closed = True  # for upstream's __del__, should its __init__ raise
-        if self.service_url and url in CUSTOMARY_URLS:
-            url = self.service_url
-        super().__init__(url, verbose, concurrency, *args, **kwargs)
+        if url in CUSTOMARY_URLS:
+            url = self.service_url or "127.0.0.1:8000"
+        super().__init__(
+            url, verbose, concurrency, connection_timeout, network_timeout, max_greenlets, ssl, *args, **kwargs
+        )
+        if url in (self.service_url, "127.0.0.1:8000") and not ssl:
+            self._client_stub = Connections(url, connection_timeout, network_timeout)
 
     def _get(self, request_uri: str, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         try:

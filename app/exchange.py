@@ -1,0 +1,35 @@
+"""What every request gets, whatever route it takes: its ids, its headers in the answer, its place in the metrics."""
+
+import uuid
+from time import perf_counter
+from typing import Any
+
+from werkzeug.wrappers import Response
+
+from . import log, request_ids
+from .metrics import Metrics
+
+
+class Exchange:
+    """One request and its answer."""
+
+    def __init__(self, environ: dict[str, Any]) -> None:
+        self._environ = environ
+        self._started = perf_counter()
+        self._echo: dict[str, str] = {}
+
+    def begin(self) -> None:
+        """Read the request's ids; from here on they are in the log. Raises IdTooLong."""
+        try:
+            request_ids.read(self._environ, self._echo)
+        finally:  # an id that is too long is not echoed, but the failure and the log need one
+            log.request_id.set(self._echo.get("x-request-id") or str(uuid.uuid4()))
+
+    def end(self, response: Response, route: str, counters: Metrics, server_version: str | None) -> None:
+        """Complete the answer's headers, and count it. route: its path in the metrics."""
+        response.headers.update(self._echo)
+        if server_version:
+            response.headers["x-ms-server-version"] = server_version
+        if trace_id := self._environ.get("HTTP_TRACEID"):
+            response.headers["TraceId"] = trace_id
+        counters.answered(route, response.status_code, perf_counter() - self._started)

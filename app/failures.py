@@ -1,0 +1,56 @@
+"""How a failure is answered, and what of it goes to the log."""
+
+import logging
+import os
+import signal
+
+from flask import Request
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
+from werkzeug.wrappers import Response
+
+from . import answer, errors, log
+from .entry_script import ScriptExits
+from .errors import ScoringError
+
+LOG = logging.getLogger("scoregate")
+
+
+def answer_to(error: Exception, request: Request) -> Response:
+    """Answer a failure: one with an answer of its own, a request that fits no route or limit, or a fault of ours."""
+    if isinstance(error, ScoringError):
+        return _scoring_error(error)
+    if isinstance(error, HTTPException):
+        return _http_error(error, request)
+    LOG.error("Unexpected fault of the server", exc_info=error)
+    return errors.answer(
+        ScoringError("An unexpected internal error occurred. Check the logs for more info."), log.request_id.get()
+    )
+
+
+def _scoring_error(error: ScoringError) -> Response:
+    """The log gets the traceback of one that somebody has to mend."""
+    if error.status >= 500 and error.retry_after_s is None:
+        LOG.error("%s", error.sentence, exc_info=error.__cause__)
+    else:
+        LOG.info("%s %s: %s", error.status, error.code, error.sentence)
+    if isinstance(error, ScriptExits):
+        os.kill(os.getpid(), signal.SIGTERM)  # Gunicorn lets the worker finish its requests and starts another
+    return errors.answer(error, log.request_id.get())
+
+
+def _http_error(error: HTTPException, request: Request) -> Response:
+    """The headers that belong to the status (Allow) stay."""
+    if isinstance(error, NotFound):
+        message = f"There is no {request.path}. Send requests to POST /score."
+    elif isinstance(error, MethodNotAllowed) and request.method != "HEAD":
+        message = f"{request.method} is not allowed on {request.path}. Use {' or '.join(error.valid_methods or ())}."
+    elif isinstance(error, RequestEntityTooLarge):
+        limit = request.max_content_length
+        message = f"The request's body is larger than {limit} bytes. Send less, or raise MAX_BODY_BYTES."
+    else:
+        message = error.description or error.name
+    LOG.info("%s %s: %s", error.code, errors.code_of(error), message)
+    response = Response(status=error.code, headers=error.get_headers(), content_type="application/json")
+    response.set_data(errors.body(message, errors.code_of(error), log.request_id.get()))
+    response.headers[answer.RUN_FAILED] = "False"
+    return response

@@ -1,0 +1,159 @@
+"""The plain scoring request, read and answered with no more work than it needs.
+
+Nearly all requests of a scoring service look alike: POST /score over HTTP/1.1, a Content-Length, a few headers, each
+once. These are served here. All others (another route, a chunked body, Expect, a head in several pieces, anything
+doubtful) go to Gunicorn's parser, which judges the whole of HTTP, byte for byte as they came.
+"""
+
+import io
+import re
+import socket
+import time
+from collections.abc import Iterable
+from email.utils import formatdate
+from functools import lru_cache
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import gevent
+from gunicorn import SERVER
+from gunicorn.config import Config
+from gunicorn.http import wsgi
+from gunicorn.http.errors import InvalidHeader
+
+Header = tuple[str, str]
+
+HEAD_BYTES = 8190  # as long as Gunicorn lets one line be
+FIELDS = 100  # Gunicorn's limit_request_fields
+
+_PLAIN = re.compile(rb"POST /score HTTP/1\.1\r\n((?:[A-Za-z][A-Za-z0-9-]*:[\t -~]*\r\n)+)\r\n")
+_LENGTH = re.compile(r"[0-9]{1,15}")
+# Names, as in the environ, of headers that change how a request is read or answered.
+SPECIAL = frozenset(("HTTP_TRANSFER_ENCODING", "HTTP_EXPECT", "HTTP_UPGRADE", "HTTP_HTTP2_SETTINGS", "HTTP_TE"))
+_FIELDS = re.compile(r"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t -~\x80-\xff]*\r\n)*")
+# What Gunicorn's Response asks of a request, for one as it is served here.
+_PLAIN_REQUEST = SimpleNamespace(version=(1, 1), method="POST", should_close=lambda: False)
+
+
+class Body(io.RawIOBase):
+    """What is still to be received of a body; io.BufferedReader makes it a wsgi.input that reads without copying."""
+
+    def __init__(self, sock: socket.socket, begun: bytes, length: int) -> None:
+        self._sock = sock
+        self._begun = begun
+        self.left = length
+
+    def readable(self) -> bool:
+        """Say so to io.BufferedReader."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - any writable buffer
+        """Receive into the buffer; 0 once the body has ended or the caller has hung up."""
+        wanted = min(len(buffer), self.left)
+        if begun := self._begun[:wanted]:
+            received = len(begun)
+            buffer[:received] = begun
+            self._begun = self._begun[received:]
+        elif wanted:
+            gevent.sleep()  # recv_into() lets no other greenlet run while data keeps coming
+            received = self._sock.recv_into(buffer, wanted)
+        else:
+            received = 0
+        self.left -= received
+        return received
+
+
+class PlainRequest(NamedTuple):
+    """A request to be served. body: what of it is still to be received; following: what was received after it."""
+
+    environ: dict[str, Any]
+    body: Body | None
+    following: bytes
+
+
+def parse(data: bytes, sock: socket.socket, base: dict[str, Any], not_plain: frozenset[str]) -> PlainRequest | None:
+    """Read the request that data begins with, or return None if it is not a plain one.
+
+    base: the WSGI environ of every request on this connection. not_plain: header names (as in the environ) of requests
+    that are to be Gunicorn's.
+    """
+    match = _PLAIN.match(data, 0, HEAD_BYTES)
+    if not match:
+        return None
+    environ = base.copy()
+    lines = match[1].decode("ascii").split("\r\n")
+    lines.pop()
+    for line in lines:
+        name, _, value = line.partition(":")
+        environ[_environ_key(name)] = value.strip(" \t")
+    if len(environ) < len(base) + len(lines) or len(lines) > FIELDS:  # a name came twice, or there are too many
+        return None
+    if "HTTP_HOST" not in environ or not not_plain.isdisjoint(environ):
+        return None
+    if environ.get("HTTP_CONNECTION", "keep-alive").lower() != "keep-alive":
+        return None
+    if not _LENGTH.fullmatch(environ.get("CONTENT_LENGTH", "")):
+        return None
+    start = match.end()
+    end = start + int(environ["CONTENT_LENGTH"])
+    if len(data) < end:
+        body = Body(sock, data[start:], end - start)
+        environ["wsgi.input"] = io.BufferedReader(body)
+        return PlainRequest(environ, body, b"")
+    environ["wsgi.input"] = io.BytesIO(data[start:end])
+    return PlainRequest(environ, None, data[end:])
+
+
+class Answer:
+    """What an application says to start_response, and how it is sent."""
+
+    def __init__(self) -> None:
+        self.status = ""
+        self.headers: Iterable[Header] = ()
+
+    def start(self, status: str, headers: Iterable[Header], _exc_info: object = None) -> None:
+        """Be the start_response of a WSGI application that does not use its write()."""
+        self.status = status
+        self.headers = headers
+
+    def send(self, sock: socket.socket, chunks: Iterable[bytes], cfg: Config, keep_alive: bool) -> bool:
+        """Send the answer; tell whether the connection can go on.
+
+        A list is sent in one piece with the head, which then has to announce its length. Whatever else is Gunicorn's.
+        """
+        if isinstance(chunks, list):
+            fields = "".join([f"{name}: {value}\r\n" for name, value in self.headers])
+            if not _FIELDS.fullmatch(fields):
+                raise InvalidHeader(fields)
+            head = (
+                f"HTTP/1.1 {self.status}\r\nServer: {SERVER}\r\nDate: {_date(int(time.time()))}\r\n"
+                f"Connection: {'keep-alive' if keep_alive else 'close'}\r\n{fields}\r\n"
+            )
+            data = b"".join((head.encode("latin-1"), *chunks))
+            sent = sock.send(data)  # sendall() asks the kernel for the size of its buffer first
+            if sent < len(data):
+                sock.sendall(memoryview(data)[sent:])
+            return keep_alive
+        response = wsgi.Response(_PLAIN_REQUEST, sock, cfg)  # type: ignore[arg-type]
+        if not keep_alive:
+            response.force_close()
+        response.start_response(self.status, self.headers)
+        try:
+            for chunk in chunks:
+                response.write(chunk)
+            response.close()
+        finally:
+            if hasattr(chunks, "close"):
+                chunks.close()
+        return not response.should_close()
+
+
+@lru_cache(256)
+def _environ_key(name: str) -> str:
+    key = name.upper().replace("-", "_")
+    return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
+
+
+@lru_cache(1)
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)

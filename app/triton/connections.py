@@ -1,0 +1,189 @@
+"""Keep-alive HTTP/1.1 connections to this service's Triton, with no more than the hot path needs."""
+
+import contextlib
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+import gevent
+from gevent.monkey import get_original
+
+READ, WRITE = 1, 2  # libev's
+RECEIVE_BYTES = 65536
+# Up to this size, head and body are joined and sent in one call; beyond it the copy costs more than the second call.
+JOIN_BYTES = 65536
+
+_Socket = get_original("socket", "socket")
+_ThreadLocal = get_original("threading", "local")
+
+
+class Response:
+    """Triton's answer, with what tritonclient reads of one: status_code, get() for headers, read() for the body."""
+
+    __slots__ = ("_at", "_headers", "body", "status_code")
+
+    def __init__(self, status_code: int, headers: dict[str, str], body: memoryview) -> None:
+        self.status_code = status_code
+        self.body = body
+        self._headers = headers
+        self._at = 0
+
+    def get(self, name: str) -> str | None:
+        """Look a header up, whatever its case."""
+        return self._headers.get(name.lower())
+
+    def read(self, length: int = -1) -> bytes:
+        """Read the next bytes of the body, or its rest."""
+        start = self._at
+        self._at = len(self.body) if length < 0 else start + length
+        return bytes(self.body[start : self._at])
+
+
+class _Idle(_ThreadLocal):  # type: ignore[misc,valid-type]
+    """The connections without a call, of each thread: gevent's event loops are a thread's own."""
+
+    def __init__(self) -> None:
+        self.connections: list[_Connection] = []
+
+
+class _Connection:
+    """One socket, and how to wait for it."""
+
+    def __init__(self, address: tuple[str, int], connect_timeout: float, timeout: float) -> None:
+        opened = gevent.socket.create_connection(address, connect_timeout)
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # The plain socket: gevent's own tries before it waits, and an answer is never there at the first try.
+        self._socket = _Socket(fileno=opened.detach())
+        self._socket.setblocking(False)
+        loop = gevent.get_hub().loop
+        self._readable = loop.io(self._socket.fileno(), READ)
+        self._writable = loop.io(self._socket.fileno(), WRITE)
+        self._timeout = timeout
+
+    def close(self) -> None:
+        self._readable.close()
+        self._writable.close()
+        self._socket.close()
+
+    def is_alive(self) -> bool:
+        """Tell whether Triton has hung up since the last call."""
+        with contextlib.suppress(OSError):
+            try:
+                self._socket.recv(1, socket.MSG_PEEK)
+            except BlockingIOError:
+                return True
+        return False
+
+    def send(self, data: bytes | memoryview) -> None:
+        try:
+            rest = memoryview(data)[self._socket.send(data) :]
+        except BlockingIOError:
+            rest = memoryview(data)
+        while rest:
+            gevent.socket.wait(self._writable, self._timeout, TimeoutError("timed out"))
+            with contextlib.suppress(BlockingIOError):
+                rest = rest[self._socket.send(rest) :]
+
+    def receive(self) -> Response:
+        data = self._more()
+        while (end := data.find(b"\r\n\r\n")) < 0:
+            data += self._more()
+        first, *lines = data[:end].decode("latin-1").split("\r\n")
+        headers = {}
+        for line in lines:
+            name, _, value = line.partition(":")
+            headers[name.lower()] = value.strip()
+        length = int(headers["content-length"])
+        body = memoryview(data)[end + 4 :]
+        if len(body) < length:
+            body = self._rest(body, length)
+        return Response(int(first.split(" ", 2)[1]), headers, body)
+
+    def _rest(self, begun: memoryview, length: int) -> memoryview:
+        body = memoryview(bytearray(length))
+        at = len(begun)
+        body[:at] = begun
+        while at < length:
+            try:
+                received = self._socket.recv_into(body[at:])
+            except BlockingIOError:
+                gevent.socket.wait(self._readable, self._timeout, TimeoutError("timed out"))
+                continue
+            if not received:
+                raise ConnectionError("Triton closed the connection in the middle of its answer")
+            at += received
+        return body
+
+    def _more(self) -> bytes:
+        while True:
+            gevent.socket.wait(self._readable, self._timeout, TimeoutError("timed out"))
+            with contextlib.suppress(BlockingIOError):
+                if data := self._socket.recv(RECEIVE_BYTES):
+                    return bytes(data)
+                raise ConnectionError("Triton closed the connection")
+
+
+class Connections:
+    """As many connections as there are calls at the same time; a call takes an idle one or opens another.
+
+    Takes the place of the geventhttpclient in tritonclient's client, whose get() and post() it has. Any thread may use
+    it. Relies on how Triton's HTTP server answers: always with a Content-Length.
+    Calls raise TimeoutError when Triton neither takes nor sends anything for the timeout (in s), ConnectionError when
+    it is not there or hangs up; nothing is sent twice.
+    """
+
+    def __init__(self, url: str, connect_timeout: float = 60.0, timeout: float = 60.0) -> None:
+        host, _, port = url.partition(":")
+        self._address = (host, int(port))
+        self._connect_timeout = connect_timeout
+        self._timeout = timeout
+        self._host = f"Host: {url}\r\n"
+        self._idle = _Idle()
+
+    def get(self, request_uri: str, headers: Mapping[str, Any] | None = None) -> Response:
+        """GET request_uri, which begins with a slash."""
+        return self.call(self._head("GET", request_uri, headers or {}))
+
+    def post(self, request_uri: str, body: str | bytes, headers: Mapping[str, Any] | None = None) -> Response:
+        """POST body to request_uri, which begins with a slash."""
+        data = body.encode() if isinstance(body, str) else body
+        return self.call(self._head("POST", request_uri, {**(headers or {}), "Content-Length": len(data)}), data)
+
+    def call(self, head: bytes, body: bytes | memoryview = b"") -> Response:
+        """Send a request and wait for its answer. head: request line and headers, with the empty line after them."""
+        connection = self._take()
+        try:
+            if memoryview(body).nbytes <= JOIN_BYTES:
+                connection.send(b"".join((head, body)))
+            else:
+                connection.send(head)
+                connection.send(body)
+            response = connection.receive()
+        except BaseException:  # whatever it is, an answer may still come that belongs to no later request
+            connection.close()
+            raise
+        self._idle.connections.append(connection)
+        return response
+
+    def close(self) -> None:
+        """Close the idle connections of this thread."""
+        while self._idle.connections:
+            self._idle.connections.pop().close()
+
+    def _take(self) -> _Connection:
+        idle = self._idle.connections
+        while idle:
+            connection: _Connection = idle.pop()  # the last one used: those beyond what is needed stay idle
+            if connection.is_alive():
+                return connection
+            connection.close()
+        return _Connection(self._address, self._connect_timeout, self._timeout)
+
+    def _head(self, method: str, uri: str, headers: Mapping[str, Any]) -> bytes:
+        lines = [f"{method} {uri} HTTP/1.1\r\n{self._host}"]
+        for name, value in headers.items():
+            line = f"{name}: {value}"
+            if "\n" in line or "\r" in line:
+                raise ValueError(f"The header {name!r} holds a line break.")
+            lines.append(f"{line}\r\n")
+        return "".join((*lines, "\r\n")).encode("latin-1")
