@@ -1,6 +1,7 @@
 """What run() returned, as an HTTP response."""
 
 import json
+from collections.abc import Generator
 from types import GeneratorType
 from typing import Any
 
@@ -12,8 +13,19 @@ from .errors import AnswerNotSerializable
 RUN_FAILED = "x-ms-run-function-failed"
 
 
-def response(result: Any) -> Response:  # noqa: ANN401 - a script may return anything
-    """Make the response: a Response as it is, bytes as they are, a generator as a stream, all else as JSON.
+class Answer:
+    """What is answered with 200; of a werkzeug Response, which costs several times as much, it has what is needed."""
+
+    __slots__ = ("body", "headers", "status_code")
+
+    def __init__(self, body: bytes | Generator[bytes, None, None], content_type: str) -> None:
+        self.body = body
+        self.headers = {"Content-Type": content_type, RUN_FAILED: "False"}
+        self.status_code = 200
+
+
+def to(result: Any) -> Answer | Response:  # noqa: ANN401 - a script may return anything
+    """Answer with a result: a Response as it is, bytes as they are, a generator as a stream, all else as JSON.
 
     Beyond what json.dumps knows: numpy arrays (nested lists), numpy scalars, and bytes inside of a structure (as UTF-8
     text, since that is how Triton gives strings). Raises AnswerNotSerializable.
@@ -23,18 +35,19 @@ def response(result: Any) -> Response:  # noqa: ANN401 - a script may return any
             result.headers[RUN_FAILED] = "True"
         return result
     if isinstance(result, bytes | bytearray | memoryview):
-        return _succeeded(bytes(result), "application/octet-stream")
+        return Answer(bytes(result), "application/octet-stream")
     if isinstance(result, GeneratorType):
-        return _succeeded(result, "text/html; charset=utf-8")
+        return Answer(result, "text/html; charset=utf-8")
     try:
-        text = json.dumps({} if result is None else result, default=_jsonable)
+        text = _ENCODER.encode({} if result is None else result)
     except (TypeError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, or a structure inside of itself
         raise AnswerNotSerializable("An unexpected internal error occurred. Check the logs for more info.") from error
-    return _succeeded(text, "application/json")
+    return Answer(text.encode(), "application/json")
 
 
-def _succeeded(body: Any, content_type: str) -> Response:  # noqa: ANN401
-    return Response(body, content_type=content_type, headers={RUN_FAILED: "False"})
+def as_response(answered: Answer | Response) -> Response:
+    """Make a Response of what is none."""
+    return Response(answered.body, headers=answered.headers) if isinstance(answered, Answer) else answered
 
 
 def _jsonable(value: Any) -> Any:  # noqa: ANN401
@@ -45,3 +58,6 @@ def _jsonable(value: Any) -> Any:  # noqa: ANN401
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(f"run() returned a {type(value).__name__}, which JSON has no form for")
+
+
+_ENCODER = json.JSONEncoder(default=_jsonable)  # json.dumps() would make one for each answer

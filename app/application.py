@@ -37,15 +37,13 @@ def create_app() -> Flask:
     server_version = f"scoregate/{version('scoregate')}" if settings.server_version_header else None
 
     app = Flask(__name__, static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     app.url_map.merge_slashes = False  # /health//live is 404, not a redirect in HTML
     documents = ApiDocuments(script, settings)
     app.register_blueprint(routes(scoring, documents, lifecycle, counters, triton, server_version))
     if settings.cors_origins:
         CORS(app, methods=["GET", "POST"], origins=settings.cors_origins)
     elif not script.uses_flask:
-        app.wsgi_app = Shortcut(  # type: ignore[method-assign]  # the documented way to put something in front
-            app.wsgi_app, scoring, counters, server_version, settings.max_body_bytes
-        )
+        # Flask documents this as the way to put something in front.
+        app.wsgi_app = Shortcut(app.wsgi_app, scoring, counters, server_version)  # type: ignore[method-assign]
     app.extensions["lifecycle"] = lifecycle
     return app

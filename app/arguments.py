@@ -4,51 +4,63 @@ import json
 from collections.abc import Callable, Sequence
 from inspect import Parameter
 from io import BytesIO
-from typing import Any, cast
+from typing import Any
 
-from flask import Request
 from gunicorn.http.errors import ParseException
-from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.wrappers import Request
 
 from .azure_names import AMLRequest
-from .errors import BadInput, UnsupportedInput
+from .body import Body
+from .errors import BadInput, BodyTooLarge, UnsupportedInput
 
+Environ = dict[str, Any]  # of a WSGI request
 Arguments = dict[str, Any]
-Reader = Callable[[Request], Arguments]
+Reader = Callable[[Environ], Arguments]
 
 
-def whole_request(name: str) -> Reader:
+def whole_request(name: str, limit: int) -> Reader:
     """For @rawhttp: the request itself, its body read already, so that only run() is left to be waited for."""
 
-    def read(request: Request) -> Arguments:
-        body = read_body(request)
-        environ = request.environ | {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
-        environ.pop("HTTP_TRANSFER_ENCODING", None)
-        environ.pop("werkzeug.request", None)
-        return {name: AMLRequest(environ)}
+    def read(environ: Environ) -> Arguments:
+        body = read_body(environ, limit)
+        whole = environ | {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+        whole.pop("HTTP_TRANSFER_ENCODING", None)
+        whole.pop("werkzeug.request", None)
+        return {name: AMLRequest(whole)}
 
     return read
 
 
-def json_text(name: str) -> Reader:
+def json_text(name: str, limit: int) -> Reader:
     """For a run() without decorator: the body as text, verbatim; of a GET the query, as the text of a JSON object."""
 
-    def read(request: Request) -> Arguments:
-        if request.method == "GET":
-            return {name: json.dumps(query(request))}
+    def read(environ: Environ) -> Arguments:
+        if environ["REQUEST_METHOD"] == "GET":
+            return {name: json.dumps(query(environ))}
         try:
-            return {name: read_body(request).decode()}
+            return {name: read_body(environ, limit).decode()}
         except UnicodeDecodeError as error:
             raise BadInput(f"Input cannot be decoded as UTF-8: {error}") from error
 
     return read
 
 
-def keywords(parameters: Sequence[Parameter]) -> Reader:
+def bytes_and_arrays(name: str, limit: int) -> Reader:
+    """For a parameter annotated with Body: the bytes of the body; of a GET the query, as a JSON object."""
+
+    def read(environ: Environ) -> Arguments:
+        if environ["REQUEST_METHOD"] == "GET":
+            return {name: Body(json.dumps(query(environ)).encode())}
+        return {name: Body(read_body(environ, limit))}
+
+    return read
+
+
+def keywords(parameters: Sequence[Parameter], limit: int) -> Reader:
     """For @input_schema: each parameter from the JSON object, or from the query of a GET; others are ignored."""
 
-    def read(request: Request) -> Arguments:
-        members = query(request) if request.method == "GET" else json_object(request)
+    def read(environ: Environ) -> Arguments:
+        members = query(environ) if environ["REQUEST_METHOD"] == "GET" else json_object(environ, limit)
         values = {each.name: members.get(each.name, each.default) for each in parameters}
         for name, value in values.items():
             if value is Parameter.empty:
@@ -58,17 +70,17 @@ def keywords(parameters: Sequence[Parameter]) -> Reader:
     return read
 
 
-def query(request: Request) -> Arguments:
+def query(environ: Environ) -> Arguments:
     """The query's values, each parsed as JSON, or as text where it is none; a name given several times is a list."""
-    values = {name: [_json_or_text(text) for text in texts] for name, texts in request.args.lists()}
+    values = {name: [_json_or_text(text) for text in texts] for name, texts in Request(environ).args.lists()}
     return {name: found[0] if len(found) == 1 else found for name, found in values.items()}
 
 
-def json_object(request: Request) -> Arguments:
+def json_object(environ: Environ, limit: int) -> Arguments:
     """The body as a JSON object. Raises BadInput, UnsupportedInput for another content type."""
-    if not request.is_json:
+    if not Request(environ).is_json:
         raise UnsupportedInput("Expects Content-Type to be application/json")
-    body = read_body(request)
+    body = read_body(environ, limit)
     if not body:
         raise BadInput("POST body is empty. Expecting a JSON dictionary.")
     try:
@@ -84,22 +96,21 @@ def json_object(request: Request) -> Arguments:
     return members
 
 
-def read_body(request: Request) -> bytes:
-    """Read the whole body. Raises RequestEntityTooLarge, BadInput when it breaks off.
+def read_body(environ: Environ, limit: int) -> bytes:
+    """Read the whole body. Raises BodyTooLarge for one of more than limit bytes, BadInput when it breaks off.
 
     From Gunicorn, which ends the body where the request ends. Werkzeug's stream on top of it cuts a chunked body off at
     the limit, and takes a body that broke off for a whole one.
     """
-    limit = cast(int, request.max_content_length)
-    announced = request.content_length or 0
+    announced = int(environ.get("CONTENT_LENGTH") or 0)
     if announced > limit:
-        raise RequestEntityTooLarge
+        raise BodyTooLarge(limit)
     try:
-        body: bytes = request.environ["wsgi.input"].read(announced or limit + 1)
+        body: bytes = environ["wsgi.input"].read(announced or limit + 1)
     except (OSError, ParseException) as error:  # the connection ended, or what came are no chunks
         raise BadInput(f"The request's body cannot be read: {error}") from error
     if len(body) > limit:
-        raise RequestEntityTooLarge
+        raise BodyTooLarge(limit)
     if len(body) < announced:
         raise BadInput(f"The request's body broke off after {len(body)} of {announced} bytes.")
     return body

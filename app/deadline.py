@@ -1,14 +1,15 @@
 """Ends a run() that takes too long, whether it waits or computes."""
 
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from contextvars import ContextVar
 from time import monotonic
+from typing import TypeVar
 
 import gevent
 
 RECHECK_S = 0.1
+Result = TypeVar("Result")
 
 # Which run() the code at hand belongs to. The greenlet does not tell: coroutines run in that of their event loop. They
 # inherit this, and so does what asyncio.to_thread() starts.
@@ -31,9 +32,8 @@ class Deadline:
         self._ends: dict[object, float] = {}  # run to its end; all have the same time, so the first ends first
         self._armed = False
 
-    @contextmanager
-    def limit(self) -> Iterator[None]:
-        """Raise Expired in the block when its time is over."""
+    def call(self, function: Callable[[], Result]) -> Result:
+        """Call the function; raise Expired in it when its time is over."""
         seconds = self._milliseconds / 1000
         run = object()
         outer = _run.set(run)
@@ -41,10 +41,11 @@ class Deadline:
         if not self._armed:
             signal.signal(signal.SIGALRM, self._alarm)
             self._arm(seconds)
+        timeout = gevent.Timeout.start_new(seconds, Expired(self._milliseconds))
         try:
-            with gevent.Timeout(seconds, Expired(self._milliseconds)):
-                yield
+            return function()
         finally:
+            timeout.close()
             del self._ends[run]
             _run.reset(outer)
 

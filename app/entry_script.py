@@ -6,14 +6,16 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Coroutine
+from functools import partial
 from types import ModuleType
 from typing import Any, cast
 
-from flask import Request
 from inference_schema.schema_util import is_schema_decorated  # type: ignore[import-untyped]
+from werkzeug.datastructures import EnvironHeaders
 
 from . import arguments, flask_use
 from .azure_names import RawHttp
+from .body import Body
 from .coroutines import Coroutines
 from .deadline import Deadline, Expired
 from .errors import ScoringError, ScoringTimeout, ScriptFailed
@@ -60,6 +62,7 @@ class EntryScript:
             self.function = self._function(driven, "run")
 
         self._strict_status = settings.strict_status
+        self._max_body_bytes = settings.max_body_bytes
         self._deadline = Deadline(settings.scoring_timeout_ms)
         self._coroutines = Coroutines()
         self._reader, self._wants_headers = self._analysed()
@@ -76,11 +79,11 @@ class EntryScript:
         except (Exception, SystemExit) as error:
             raise self._fault("init() raised", error) from error
 
-    def read_arguments(self, request: Request) -> arguments.Arguments:
-        """Read what run() takes from the request. Raises BadInput, RequestEntityTooLarge."""
-        values = self._reader(request)
+    def read_arguments(self, environ: arguments.Environ) -> arguments.Arguments:
+        """Read what run() takes from the request. Raises BadInput."""
+        values = self._reader(environ)
         if self._wants_headers:
-            values["request_headers"] = dict(request.headers)
+            values["request_headers"] = dict(EnvironHeaders(environ))
         return values
 
     def run(self, values: dict[str, Any]) -> Any:  # noqa: ANN401 - the script decides
@@ -90,11 +93,7 @@ class EntryScript:
         too, as on Azure ML.
         """
         try:
-            with self._deadline.limit():
-                result = self.function(**values)
-                if inspect.iscoroutine(result):
-                    result = self._coroutines.wait_for(cast(Coroutine[Any, Any, Any], result))
-                return result
+            return self._deadline.call(partial(self._call, values))
         except Expired as error:
             raise ScoringTimeout(f"Scoring timeout after {error} ms") from error
         except SystemExit as error:
@@ -107,6 +106,12 @@ class EntryScript:
             raise (ScriptFailed(FAILED) if self._strict_status else explain(error)) from error
         except Exception as error:
             raise ScriptFailed(FAILED) from error
+
+    def _call(self, values: arguments.Arguments) -> Any:  # noqa: ANN401
+        result = self.function(**values)
+        if inspect.iscoroutine(result):
+            return self._coroutines.wait_for(cast(Coroutine[Any, Any, Any], result))
+        return result
 
     def _load(self) -> ModuleType:
         spec = importlib.util.spec_from_file_location("entry_module", self.path)
@@ -139,11 +144,13 @@ class EntryScript:
         if RawHttp.asked_for and decorated:
             raise EntryScriptError(f"{self.path}: run() cannot be decorated with both @rawhttp and @input_schema.")
         if RawHttp.asked_for:
-            reader = arguments.whole_request(inputs[0].name)
+            reader = arguments.whole_request(inputs[0].name, self._max_body_bytes)
         elif decorated:
-            reader = arguments.keywords(inputs)
+            reader = arguments.keywords(inputs, self._max_body_bytes)
+        elif inputs[0].annotation in (Body, "Body", "scoregate.Body"):
+            reader = arguments.bytes_and_arrays(inputs[0].name, self._max_body_bytes)
         else:
-            reader = arguments.json_text(inputs[0].name)
+            reader = arguments.json_text(inputs[0].name, self._max_body_bytes)
         return reader, len(inputs) < len(parameters)
 
     def _fault(self, what: str, error: BaseException) -> EntryScriptError:

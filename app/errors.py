@@ -39,6 +39,16 @@ class UnsupportedInput(BadInput):
     code = "unsupported_content_type"
 
 
+class BodyTooLarge(BadInput):
+    """The body has more bytes than MAX_BODY_BYTES, which is its only argument."""
+
+    status = 413
+    code = "request_entity_too_large"
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"The request's body is larger than {limit} bytes. Send less, or raise MAX_BODY_BYTES.")
+
+
 class IdTooLong(BadInput):
     """A request id is too long to be echoed."""
 

@@ -7,6 +7,7 @@ from typing import Any
 from werkzeug.wrappers import Response
 
 from . import log, request_ids
+from .answer import Answer
 from .metrics import Metrics
 
 
@@ -25,7 +26,7 @@ class Exchange:
         finally:  # an id that is too long is not echoed, but the failure and the log need one
             log.request_id.set(self._echo.get("x-request-id") or str(uuid.uuid4()))
 
-    def end(self, response: Response, route: str, counters: Metrics, server_version: str | None) -> None:
+    def end(self, response: Answer | Response, route: str, counters: Metrics, server_version: str | None) -> None:
         """Complete the answer's headers, and count it. route: its path in the metrics."""
         response.headers.update(self._echo)
         if server_version:

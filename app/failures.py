@@ -3,9 +3,9 @@
 import logging
 import os
 import signal
+from typing import Any
 
-from flask import Request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.wrappers import Response
 
 from . import answer, errors, log
@@ -15,12 +15,12 @@ from .errors import ScoringError
 LOG = logging.getLogger("scoregate")
 
 
-def answer_to(error: Exception, request: Request) -> Response:
+def answer_to(error: Exception, environ: dict[str, Any]) -> Response:
     """Answer a failure: one with an answer of its own, a request that fits no route or limit, or a fault of ours."""
     if isinstance(error, ScoringError):
         return _scoring_error(error)
     if isinstance(error, HTTPException):
-        return _http_error(error, request)
+        return _http_error(error, environ["REQUEST_METHOD"], environ["PATH_INFO"])
     LOG.error("Unexpected fault of the server", exc_info=error)
     return errors.answer(
         ScoringError("An unexpected internal error occurred. Check the logs for more info."), log.request_id.get()
@@ -38,15 +38,12 @@ def _scoring_error(error: ScoringError) -> Response:
     return errors.answer(error, log.request_id.get())
 
 
-def _http_error(error: HTTPException, request: Request) -> Response:
+def _http_error(error: HTTPException, method: str, path: str) -> Response:
     """The headers that belong to the status (Allow) stay."""
     if isinstance(error, NotFound):
-        message = f"There is no {request.path}. Send requests to POST /score."
-    elif isinstance(error, MethodNotAllowed) and request.method != "HEAD":
-        message = f"{request.method} is not allowed on {request.path}. Use {' or '.join(error.valid_methods or ())}."
-    elif isinstance(error, RequestEntityTooLarge):
-        limit = request.max_content_length
-        message = f"The request's body is larger than {limit} bytes. Send less, or raise MAX_BODY_BYTES."
+        message = f"There is no {path}. Send requests to POST /score."
+    elif isinstance(error, MethodNotAllowed) and method != "HEAD":
+        message = f"{method} is not allowed on {path}. Use {' or '.join(error.valid_methods or ())}."
     else:
         message = error.description or error.name
     LOG.info("%s %s: %s", error.code, errors.code_of(error), message)

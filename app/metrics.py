@@ -1,10 +1,8 @@
 """Every metric: name, unit, labels, help text; and the page that shows them with Triton's own."""
 
 import platform
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from importlib.metadata import version
-from time import perf_counter
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
@@ -24,6 +22,7 @@ class Metrics:
     """
 
     def __init__(self) -> None:
+        self._series: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         registry = CollectorRegistry()  # never read: the page reads the files of all processes
         self.requests = Counter(
             "scoregate_requests", "Requests answered, by route and HTTP status.", ["route", "status"], registry=registry
@@ -59,21 +58,23 @@ class Metrics:
         )
         build.labels(version("scoregate"), platform.python_version(), version("tritonclient")).set(1)
 
-    @contextmanager
-    def in_script(self) -> Iterator[None]:
-        """Count and time a call of run()."""
+    def script_entered(self) -> None:
+        """Count a call of run() as under way."""
         self.in_flight.inc()
-        started = perf_counter()
-        try:
-            yield
-        finally:
-            self.script_seconds.observe(perf_counter() - started)
-            self.in_flight.dec()
+
+    def script_left(self, seconds: float) -> None:
+        """Count and time a call of run() that has ended."""
+        self.script_seconds.observe(seconds)
+        self.in_flight.dec()
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Count and time a request. route: the route's path, never the request's, so that labels stay few."""
-        self.requests.labels(route, status).inc()
-        self.request_seconds.labels(route).observe(seconds)
+        series = self._series.get((route, status))
+        if not series:  # labels() takes as long as what follows
+            series = self.requests.labels(route, status), self.request_seconds.labels(route)
+            self._series[route, status] = series
+        series[0].inc()
+        series[1].observe(seconds)
 
 
 class _TritonUp(Collector):

@@ -24,11 +24,11 @@ def routes(
 
     @face.route("/score", methods=["GET", "POST", "OPTIONS"], provide_automatic_options=False)
     def score() -> BaseResponse:
-        return scoring.score(request)
+        return answer.as_response(scoring.score(request.environ))
 
     @face.get("/swagger.json")
     def swagger() -> BaseResponse:
-        return answer.response(documents.get(request.args.get("version", "2")))
+        return answer.as_response(answer.to(documents.get(request.args.get("version", "2"))))
 
     @face.get("/", strict_slashes=False)  # "GET http://host" has no path at all
     def healthy() -> str:
@@ -60,6 +60,6 @@ def routes(
 
     @face.app_errorhandler(Exception)
     def failed(error: Exception) -> BaseResponse:
-        return failures.answer_to(error, request)
+        return failures.answer_to(error, request.environ)
 
     return face

@@ -4,17 +4,18 @@ from collections.abc import Callable, Iterable
 from time import perf_counter
 from typing import Any
 
-from flask import Request
 from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.wrappers import Response
 
 from . import answer, failures
+from .answer import Answer
+from .arguments import Environ
 from .entry_script import EntryScript
 from .exchange import Exchange
 from .lifecycle import Lifecycle
 from .metrics import Metrics
 
-Wsgi = Callable[[dict[str, Any], Any], Iterable[bytes]]
+Wsgi = Callable[[Environ, Any], Iterable[bytes]]
 
 
 class Scoring:
@@ -25,22 +26,25 @@ class Scoring:
         self._lifecycle = lifecycle
         self._counters = counters
 
-    def score(self, request: Request) -> Response:
+    def score(self, environ: Environ) -> Answer | Response:
         """Call the script once for a request. Raises what failures.answer_to() answers."""
         if not self._script.takes_request:
-            if request.method == "OPTIONS":
-                return answer.response(Response(content_type="text/html; charset=utf-8"))
-            if request.method == "HEAD":
+            if environ["REQUEST_METHOD"] == "OPTIONS":
+                return answer.to(Response(content_type="text/html; charset=utf-8"))
+            if environ["REQUEST_METHOD"] == "HEAD":
                 raise MethodNotAllowed(["GET", "POST", "OPTIONS"], "Method not allowed")
         self._lifecycle.require_initialised()
-        values = self._script.read_arguments(request)
+        values = self._script.read_arguments(environ)
+        self._counters.script_entered()
         started = perf_counter()
-        with self._counters.in_script():
+        try:
             result = self._script.run(values)
-        milliseconds = (perf_counter() - started) * 1000
-        response = answer.response(result)
-        response.headers["x-ms-run-fn-exec-ms"] = f"{milliseconds:.3f}"
-        return response
+        finally:
+            seconds = perf_counter() - started
+            self._counters.script_left(seconds)
+        answered = answer.to(result)
+        answered.headers["x-ms-run-fn-exec-ms"] = f"{seconds * 1000:.3f}"
+        return answered
 
 
 class Shortcut:
@@ -49,29 +53,24 @@ class Shortcut:
     Flask's routing, contexts and hooks took a quarter of a worker's time, and nothing on this route needs them.
     """
 
-    def __init__(
-        self, others: Wsgi, scoring: Scoring, counters: Metrics, server_version: str | None, max_body_bytes: int
-    ) -> None:
+    def __init__(self, others: Wsgi, scoring: Scoring, counters: Metrics, server_version: str | None) -> None:
         self._others = others
         self._scoring = scoring
         self._counters = counters
         self._server_version = server_version
-        self._max_body_bytes = max_body_bytes
 
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:  # noqa: ANN401 - as WSGI has it
+    def __call__(self, environ: Environ, start_response: Any) -> Iterable[bytes]:  # noqa: ANN401 - as WSGI has it
         """Answer a request. Source: PEP 3333."""
         if environ["REQUEST_METHOD"] != "POST" or environ["PATH_INFO"] != "/score":
             return self._others(environ, start_response)
-        request = Request(environ)
-        request.max_content_length = self._max_body_bytes
         exchange = Exchange(environ)
         try:
             exchange.begin()
-            response = self._scoring.score(request)
+            answered = self._scoring.score(environ)
         except Exception as error:
-            response = failures.answer_to(error, request)
-        exchange.end(response, "/score", self._counters, self._server_version)
-        if isinstance(response.response, list):
-            start_response(response.status, response.get_wsgi_headers(environ).to_wsgi_list())
-            return response.response
-        return response(environ, start_response)
+            answered = failures.answer_to(error, environ)
+        exchange.end(answered, "/score", self._counters, self._server_version)
+        if isinstance(answered, Answer) and isinstance(answered.body, bytes):
+            start_response("200 OK", [*answered.headers.items(), ("Content-Length", str(len(answered.body)))])
+            return [answered.body]
+        return answer.as_response(answered)(environ, start_response)

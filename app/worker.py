@@ -73,15 +73,19 @@ class Worker(GeventWorker):
         """Return what is not a plain request, or nothing when the connection is to be closed."""
         base, not_plain = self._of_connection(listener, addr)
         readable = gevent.get_hub().loop.io(client.fileno(), READ)
+        connection = cast("gevent.Greenlet[..., None]", gevent.getcurrent())
         data = b""
         try:
             while True:
                 if not data:
                     # Wait before receiving, since the next request is hardly ever there already; and a connection that
                     # always had one would let no other greenlet run.
-                    with self.timeout_ctx():
+                    self._waiting[connection] = monotonic()
+                    try:
                         gevent.socket.wait(readable)
                         data = client.recv(RECEIVE_BYTES)
+                    finally:
+                        del self._waiting[connection]
                 request = data and plain_http.parse(data, client, base, not_plain)
                 if not request:
                     return data

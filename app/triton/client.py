@@ -78,13 +78,13 @@ class InferenceServerClient(tritonclient.http.InferenceServerClient):  # type: i
         try:
             return super()._get(request_uri, *args, **kwargs)
         except (OSError, http.client.HTTPException) as error:
-            raise self._transport_failure(request_uri, error) from error
+            raise unreachable(request_uri, error) from error
 
     def _post(self, request_uri: str, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         try:
             return super()._post(request_uri, *args, **kwargs)
         except (OSError, http.client.HTTPException) as error:
-            raise self._transport_failure(request_uri, error) from error
+            raise unreachable(request_uri, error) from error
 
     def infer(self, model_name: str, inputs: Sequence[Any], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         """Ask one model once, as upstream's infer().
@@ -111,10 +111,12 @@ class InferenceServerClient(tritonclient.http.InferenceServerClient):  # type: i
         takes = ", ".join(f"{each['name']} {each['datatype']} {each['shape']}" for each in metadata["inputs"])
         return f"Model {model_name!r} takes {takes}. "
 
-    def _transport_failure(self, request_uri: str, error: Exception) -> ScoringError:
-        if isinstance(error, TimeoutError):
-            return TimedOut(f"Triton gave no answer to {request_uri} in time. Send less at once, or try again later.")
-        return Unreachable(f"No connection to Triton for {request_uri}: {error}. Try again shortly.")
+
+def unreachable(request_uri: str, error: Exception) -> ScoringError:
+    """Tell what it means that there was no answer at all."""
+    if isinstance(error, TimeoutError):
+        return TimedOut(f"Triton gave no answer to {request_uri} in time. Send less at once, or try again later.")
+    return Unreachable(f"No connection to Triton for {request_uri}: {error}. Try again shortly.")
 
 
 def explain(error: InferenceServerException) -> ScoringError:

@@ -142,28 +142,38 @@ class Connections:
 
     def get(self, request_uri: str, headers: Mapping[str, Any] | None = None) -> Response:
         """GET request_uri, which begins with a slash."""
-        return self.call(self._head("GET", request_uri, headers or {}))
+        return self.call(self.head("GET", request_uri, headers or {}))
 
     def post(self, request_uri: str, body: str | bytes, headers: Mapping[str, Any] | None = None) -> Response:
         """POST body to request_uri, which begins with a slash."""
         data = body.encode() if isinstance(body, str) else body
-        return self.call(self._head("POST", request_uri, {**(headers or {}), "Content-Length": len(data)}), data)
+        return self.call(self.head("POST", request_uri, {**(headers or {}), "Content-Length": len(data)}), data)
 
-    def call(self, head: bytes, body: bytes | memoryview = b"") -> Response:
-        """Send a request and wait for its answer. head: request line and headers, with the empty line after them."""
+    def call(self, head: bytes, *body: bytes | memoryview) -> Response:
+        """Send a request and wait for its answer. head: what head() made, or that and the beginning of the body."""
         connection = self._take()
         try:
-            if memoryview(body).nbytes <= JOIN_BYTES:
-                connection.send(b"".join((head, body)))
+            if sum(map(len, body)) <= JOIN_BYTES:
+                connection.send(b"".join((head, *body)))
             else:
-                connection.send(head)
-                connection.send(body)
+                for part in (head, *body):
+                    connection.send(part)
             response = connection.receive()
         except BaseException:  # whatever it is, an answer may still come that belongs to no later request
             connection.close()
             raise
         self._idle.connections.append(connection)
         return response
+
+    def head(self, method: str, uri: str, headers: Mapping[str, Any]) -> bytes:
+        """Write request line and headers. Raises ValueError for a header with a line break in it."""
+        lines = [f"{method} {uri} HTTP/1.1\r\n{self._host}"]
+        for name, value in headers.items():
+            line = f"{name}: {value}"
+            if "\n" in line or "\r" in line:
+                raise ValueError(f"The header {name!r} holds a line break.")
+            lines.append(f"{line}\r\n")
+        return "".join((*lines, "\r\n")).encode("latin-1")
 
     def close(self) -> None:
         """Close the idle connections of this thread."""
@@ -178,12 +188,3 @@ class Connections:
                 return connection
             connection.close()
         return _Connection(self._address, self._connect_timeout, self._timeout)
-
-    def _head(self, method: str, uri: str, headers: Mapping[str, Any]) -> bytes:
-        lines = [f"{method} {uri} HTTP/1.1\r\n{self._host}"]
-        for name, value in headers.items():
-            line = f"{name}: {value}"
-            if "\n" in line or "\r" in line:
-                raise ValueError(f"The header {name!r} holds a line break.")
-            lines.append(f"{line}\r\n")
-        return "".join((*lines, "\r\n")).encode("latin-1")

@@ -1,0 +1,150 @@
+"""TritonModel: one model of this service's Triton, called like a function of arrays."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+from urllib.parse import quote
+
+import numpy as np
+import orjson
+from numpy.typing import ArrayLike, NDArray
+from tritonclient.utils import (  # type: ignore[import-untyped]
+    InferenceServerException,
+    deserialize_bytes_tensor,
+    serialize_byte_tensor,
+    triton_to_np_dtype,
+)
+
+from .client import InferenceServerClient, Refused, explain, unreachable
+from .connections import Connections, Response
+
+HEADS = 256  # request heads kept, one for each combination of shapes
+
+
+class TritonModel:
+    """A model that init() looks up once and run() calls: `digits(image=x)["probabilities"]`.
+
+    Arrays in, by the names of the model's inputs; arrays out, by the names of its outputs. Tensors travel as binary
+    data, in one send where they are small, without a copy where they are large. Any number of calls may be under way at
+    the same time; each has a connection of its own, so that Triton can batch them.
+    Source: Open Inference Protocol, with the binary tensor data extension.
+    """
+
+    def __init__(self, name: str, version: str = "") -> None:
+        """Read the model's metadata. version: the one to call; without it, the one that Triton's policy chooses.
+
+        Raises InferenceServerException when there is no such model, ConnectionError when Triton is not there.
+        """
+        url = InferenceServerClient.service_url or "127.0.0.1:8000"
+        metadata = InferenceServerClient(url).get_model_metadata(name, version)
+        self.name = name
+        self.inputs: dict[str, tuple[str, list[int]]] = {
+            each["name"]: (each["datatype"], each["shape"]) for each in metadata["inputs"]
+        }
+        self._dtypes = {each: _dtype(datatype) for each, (datatype, _) in self.inputs.items()}
+        self._uri = f"/v2/models/{quote(name)}{f'/versions/{version}' if version else ''}/infer"
+        self._connections = Connections(url)
+        self._heads: dict[tuple[Any, ...], bytes] = {}
+
+    def __call__(self, **inputs: ArrayLike) -> dict[str, NDArray[Any]]:
+        """Ask the model once.
+
+        inputs: an array, or what numpy.asarray() makes one of, for each input; the shape is the model's, batch first,
+        and a dtype that can become the model's without loss of kind does (float64 to FP32, not float to INT64).
+        Returns an array for each output, read-only where it is a view of what was received. BYTES are arrays of bytes.
+        Raises Refused (400) for what does not fit the model, TypeError for names that are not the model's, Failed,
+        Busy, Unreachable, TimedOut.
+        """
+        if inputs.keys() != self.inputs.keys():
+            raise TypeError(
+                f"{self.name} takes {', '.join(self.inputs)}; the call gave {', '.join(inputs) or 'nothing'}."
+            )
+        tensors = [self._tensor(name, inputs[name]) for name in self.inputs]
+        shapes = tuple([(shape, len(data)) for shape, data in tensors])
+        head = self._heads.get(shapes) or self._head(shapes)
+        try:
+            response = self._connections.call(head, *[data for _, data in tensors])
+        except OSError as error:
+            raise unreachable(self._uri, error) from error
+        if response.status_code != 200:
+            raise explain(_error(response))
+        return _outputs(response)
+
+    def _tensor(self, name: str, value: ArrayLike) -> tuple[tuple[int, ...], bytes | memoryview]:
+        """Make the shape and the bytes of an input."""
+        datatype, dims = self.inputs[name]
+        given = np.asarray(value)
+        wanted = self._dtypes[name]
+        if not np.can_cast(given.dtype, wanted, "same_kind") or not _fits(given.shape, dims):
+            raise self._refused(name, f"{given.dtype.name} {list(given.shape)}")
+        tensor = np.ascontiguousarray(given, wanted)
+        if datatype == "BYTES":
+            return given.shape, serialize_byte_tensor(tensor).item() if given.size else b""
+        if wanted.kind in "iu" and given.dtype != wanted and not np.array_equal(tensor, given):
+            raise self._refused(name, f"numbers from {given.min()} to {given.max()}")
+        return given.shape, tensor.reshape(-1).view(np.uint8).data
+
+    def _refused(self, name: str, given: str) -> Refused:
+        datatype, dims = self.inputs[name]
+        return Refused(f"Input {name!r} of model {self.name!r} takes {datatype} {dims}. The request gave {given}.")
+
+    def _head(self, shapes: tuple[Any, ...]) -> bytes:
+        """Write what comes before the tensors: the HTTP head and the JSON header."""
+        header = orjson.dumps(
+            {
+                "inputs": [
+                    {
+                        "name": name,
+                        "datatype": datatype,
+                        "shape": shape,
+                        "parameters": {"binary_data_size": size},
+                    }
+                    for (name, (datatype, _)), (shape, size) in zip(self.inputs.items(), shapes, strict=True)
+                ],
+                "parameters": {"binary_data_output": True},
+            }
+        )
+        length = len(header) + sum(size for _, size in shapes)
+        head = self._connections.head(
+            "POST", self._uri, {"Content-Length": length, "Inference-Header-Content-Length": len(header)}
+        )
+        if len(self._heads) >= HEADS:
+            self._heads.clear()
+        self._heads[shapes] = head + header
+        return head + header
+
+
+def _dtype(datatype: str) -> np.dtype[Any]:
+    return np.dtype(np.object_ if datatype == "BYTES" else triton_to_np_dtype(datatype))
+
+
+def _fits(shape: tuple[int, ...], dims: list[int]) -> bool:
+    return len(shape) == len(dims) and all(dim in (-1, size) for size, dim in zip(shape, dims, strict=True))
+
+
+def _error(response: Response) -> InferenceServerException:
+    text = bytes(response.body).decode(errors="replace")
+    with suppress(orjson.JSONDecodeError, KeyError, TypeError):
+        text = orjson.loads(text)["error"]
+    return InferenceServerException(text, str(response.status_code))
+
+
+def _outputs(response: Response) -> dict[str, NDArray[Any]]:
+    body = response.body
+    at = int(response.get("inference-header-content-length") or len(body))
+    outputs: dict[str, NDArray[Any]] = {}
+    for each in orjson.loads(body[:at])["outputs"]:
+        size = _binary_size(each)
+        data = body[at : at + size]
+        at += size
+        if each["datatype"] == "BYTES":
+            array = deserialize_bytes_tensor(bytes(data))
+        else:
+            array = np.frombuffer(data, triton_to_np_dtype(each["datatype"]))
+        outputs[each["name"]] = array.reshape(each["shape"])
+    return outputs
+
+
+def _binary_size(output: Mapping[str, Any]) -> int:
+    size: int = output["parameters"]["binary_data_size"]
+    return size
