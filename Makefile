@@ -1,11 +1,11 @@
-# The one door to every command: make run, make test, make contract, make fmt, make pin.
+# The one door to every command: make run, make test, make contract, make bench, make fmt, make pin.
 
 PYTHON ?= python3
 # The repository, wherever make was called from (make -C, make -f); its path may hold spaces.
 root := $(shell dirname "$(strip $(MAKEFILE_LIST))")
 in_root := @cd "$(root)" &&
 
-.PHONY: run test contract install install-dev fmt pin
+.PHONY: run test contract bench bench-quick install install-dev fmt pin
 
 run: install
 	$(in_root) .venv/bin/python -m scoregate.requirements
@@ -21,6 +21,13 @@ test: install-dev
 # The rules of docs/api.md, held against this server and against Azure ML's own, with a table of both.
 contract: install-dev
 	$(in_root) .venv/bin/pytest tests/contract $(ARGS)
+
+# The service beside its peers (bench/README.md): about 45 minutes; the quick one under three.
+bench: install
+	$(in_root) .venv/bin/python -m bench $(ARGS)
+
+bench-quick: install
+	$(in_root) .venv/bin/python -m bench --quick $(ARGS)
 
 # $(call installed,FILES): nothing to do while .venv holds what these files ask for.
 installed = { pwd; cat pyproject.toml $(1); } | cmp -s - .venv/installed-$(words $(1)) || { \

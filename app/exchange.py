@@ -1,6 +1,5 @@
 """What every request gets, whatever route it takes: its ids, its headers in the answer, its place in the metrics."""
 
-import uuid
 from time import perf_counter
 from typing import Any
 
@@ -24,7 +23,7 @@ class Exchange:
         try:
             request_ids.read(self._environ, self._echo)
         finally:  # an id that is too long is not echoed, but the failure and the log need one
-            log.request_id.set(self._echo.get("x-request-id") or str(uuid.uuid4()))
+            log.request_id.set(self._echo.get("x-request-id") or request_ids.new())
 
     def end(self, response: Answer | Response, route: str, counters: Metrics, server_version: str | None) -> None:
         """Complete the answer's headers, and count it. route: its path in the metrics."""

@@ -3,7 +3,6 @@
 import ipaddress
 import socket
 import ssl
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from math import inf
@@ -18,7 +17,7 @@ from gunicorn.http.unreader import SocketUnreader
 from gunicorn.workers.ggevent import GeventWorker
 from werkzeug.http import HTTP_STATUS_CODES
 
-from . import errors, log, plain_http
+from . import errors, log, plain_http, request_ids
 
 UNREAD_BYTES = 65536  # of a body that its route did not read; for more, the connection is not worth keeping
 LINGER_S = 2.0
@@ -55,7 +54,8 @@ class Worker(GeventWorker):
 
     def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:  # noqa: ANN401
         """Serve a connection's plain requests, then leave what else comes on it to Gunicorn."""
-        if not isinstance(client, ssl.SSLSocket):  # readiness of an encrypted socket is not readiness of its data
+        # That an encrypted socket can be read does not mean that its data can; a Unix socket's caller has no address.
+        if isinstance(addr, tuple) and not isinstance(client, ssl.SSLSocket):
             try:
                 unread = self._serve_plain(listener, client, addr)
             except (NoMoreData, OSError):  # this end hangs up, or the other one has
@@ -91,7 +91,8 @@ class Worker(GeventWorker):
                     return data
                 if not self._answer_plain(request, client):
                     return b""
-                data = request.following
+                if data := request.following:
+                    gevent.sleep()  # who sends many requests at once does not hold up the others
         finally:
             readable.close()
 
@@ -157,7 +158,7 @@ class Worker(GeventWorker):
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:  # noqa: ANN401
         """Answer what is not valid HTTP; Gunicorn finds the status."""
-        log.request_id.set(str(uuid.uuid4()))
+        log.request_id.set(request_ids.new())
         super().handle_error(req, client, addr, exc)
 
 

@@ -84,6 +84,11 @@ class Service:
         sent = {"data": body} if isinstance(body, str | bytes) else {"json": body}
         return requests.post(self.url + "/score", timeout=30, **sent, **kwargs)
 
+    def wait_log(self, text: str) -> str:
+        """Wait for the text, which supervisord may pass on after the answer has come; returns the log."""
+        wait_until(lambda: text in self.log.read_text(), 10, f"{text!r} in the log", self.log)
+        return self.log.read_text()
+
     def children(self, name: str) -> list[int]:
         """Pids of the processes below supervisord whose command line contains name."""
         return [pid for pid in descendants(self.process.pid) if name in command_line(pid)]

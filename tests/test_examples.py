@@ -42,8 +42,9 @@ def test_densenet_takes_an_image_and_answers_labels(example):
     assert set(json.loads((EXAMPLES / "densenet/request.json").read_text())) == {"image"}  # no tensor
 
 
-def test_the_readmes_own_script_answers(start, tmp_path):
-    (script,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_readmes_own_scripts_answer(start, tmp_path, number):
+    script = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[number]
     (tmp_path / "score.py").write_text(script)
     service = start(ENTRY_SCRIPT=tmp_path / "score.py").wait_ready()
     (probabilities,) = service.score((EXAMPLES / "digits" / "request.json").read_bytes()).json()

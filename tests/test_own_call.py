@@ -106,7 +106,7 @@ def test_a_body_of_another_form_is_the_callers_fault(own_call, body, says):
 def test_names_that_are_not_the_models_are_the_scripts_fault(own_call, names):
     assert own_call.score({"do": "names", "names": names}).json()["code"] == "script_failed"
     says = f"digits takes image; the call gave {', '.join(names) or 'nothing'}."
-    wait_until(lambda: says in own_call.log.read_text(), 10, "the fault in the log")
+    own_call.wait_log(says)
 
 
 def test_a_model_that_is_not_there_is_told_by_its_name(own_call):

@@ -87,14 +87,13 @@ def test_a_script_that_raises_is_a_500_whose_traceback_is_in_the_log_alone(answe
             "request_id": f"find-{len(kind)}",
         },
     )
-    log = answers.log.read_text()
-    assert f"[find-{len(kind)}] scoregate: An unexpected error occurred in scoring script" in log
+    log = answers.wait_log(f"[find-{len(kind)}] scoregate: An unexpected error occurred in scoring script")
     assert str(SCENARIOS / "answers" / "score.py") in log
 
 
 def test_what_a_script_logs_carries_the_request_id(answers):
     assert answers.score("log", headers={"x-request-id": "my-id"}).json() == "logged"
-    assert "[my-id] my.script: said by the script" in answers.log.read_text()
+    answers.wait_log("[my-id] my.script: said by the script")
 
 
 def test_the_request_id_is_echoed_or_made(answers):

@@ -180,7 +180,7 @@ def test_a_model_that_raises_is_502_and_its_traceback_in_the_log_alone(tensors):
     reply = tensors.score({"model": "raises"})
     assert (reply.status_code, reply.json()["code"]) == (502, "triton_failed")
     assert "secret of the model" not in reply.text
-    assert "secret of the model" in tensors.log.read_text()
+    tensors.wait_log("secret of the model")
 
 
 def test_a_model_that_answers_too_late_is_504(tensors):

@@ -59,7 +59,7 @@ class TritonModel:
             raise TypeError(
                 f"{self.name} takes {', '.join(self.inputs)}; the call gave {', '.join(inputs) or 'nothing'}."
             )
-        tensors = [self._tensor(name, inputs[name]) for name in self.inputs]
+        tensors = [self._tensor(name, np.asarray(inputs[name])) for name in self.inputs]
         shapes = tuple([(shape, len(data)) for shape, data in tensors])
         head = self._heads.get(shapes) or self._head(shapes)
         try:
@@ -70,26 +70,30 @@ class TritonModel:
             raise explain(_error(response))
         return _outputs(response)
 
-    def _tensor(self, name: str, value: ArrayLike) -> tuple[tuple[int, ...], bytes | memoryview]:
+    def _tensor(self, name: str, given: NDArray[Any]) -> tuple[tuple[int, ...], bytes | memoryview]:
         """Make the shape and the bytes of an input."""
-        datatype, dims = self.inputs[name]
-        given = np.asarray(value)
         wanted = self._dtypes[name]
-        if not np.can_cast(given.dtype, wanted, "same_kind") or not _fits(given.shape, dims):
-            raise self._refused(name, f"{given.dtype.name} {list(given.shape)}")
-        tensor = np.ascontiguousarray(given, wanted)
-        if datatype == "BYTES":
-            return given.shape, serialize_byte_tensor(tensor).item() if given.size else b""
-        if wanted.kind in "iu" and given.dtype != wanted and not np.array_equal(tensor, given):
-            raise self._refused(name, f"numbers from {given.min()} to {given.max()}")
-        return given.shape, tensor.reshape(-1).view(np.uint8).data
+        if given.dtype != wanted:
+            if not np.can_cast(given.dtype, wanted, "same_kind"):
+                raise self._refused(name, f"{given.dtype.name} {list(given.shape)}")
+            cast = given.astype(wanted)
+            if wanted.kind in "iu" and not np.array_equal(cast, given):
+                raise self._refused(name, f"numbers from {given.min()} to {given.max()}")
+            given = cast
+        if wanted.kind == "O":
+            return given.shape, serialize_byte_tensor(given).item() if given.size else b""
+        return given.shape, np.ascontiguousarray(given).reshape(-1).view(np.uint8).data
 
     def _refused(self, name: str, given: str) -> Refused:
         datatype, dims = self.inputs[name]
         return Refused(f"Input {name!r} of model {self.name!r} takes {datatype} {dims}. The request gave {given}.")
 
     def _head(self, shapes: tuple[Any, ...]) -> bytes:
-        """Write what comes before the tensors: the HTTP head and the JSON header."""
+        """Write what comes before the tensors, the HTTP head and the JSON header, if the shapes are the model's."""
+        for (name, (datatype, dims)), (shape, _) in zip(self.inputs.items(), shapes, strict=True):
+            if len(shape) != len(dims) or any(dim not in (-1, size) for size, dim in zip(shape, dims, strict=True)):
+                given = "BYTES" if datatype == "BYTES" else self._dtypes[name].name
+                raise self._refused(name, f"{given} {list(shape)}")
         header = orjson.dumps(
             {
                 "inputs": [
@@ -116,10 +120,6 @@ class TritonModel:
 
 def _dtype(datatype: str) -> np.dtype[Any]:
     return np.dtype(np.object_ if datatype == "BYTES" else triton_to_np_dtype(datatype))
-
-
-def _fits(shape: tuple[int, ...], dims: list[int]) -> bool:
-    return len(shape) == len(dims) and all(dim in (-1, size) for size, dim in zip(shape, dims, strict=True))
 
 
 def _error(response: Response) -> InferenceServerException:

@@ -77,7 +77,7 @@ def test_the_metadata_and_config_of_the_model_tell_the_script_what_it_takes(imag
         "'input': 'data_0', 'output': 'fc6_1', 'datatype': 'FP32', 'format': 'FORMAT_NCHW', 'batched': False, "
         "'size': (32, 24), 'channels': 3"
     )
-    assert f"The model takes {{{spec}}}\n" in image_bytes.log.read_text()
+    image_bytes.wait_log(f"The model takes {{{spec}}}\n")
 
 
 def test_modules_beside_the_script_are_its_own_whatever_their_names(image_split):

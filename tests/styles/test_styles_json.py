@@ -66,8 +66,8 @@ def test_each_worker_of_a_preloaded_script_asks_triton(json_list):
 
 def test_what_a_script_prints_and_logs_is_in_the_log(json_list):
     assert json_list.score({"data": [[1, 1, 1]] * 7}, headers={"x-request-id": "seven"}).status_code == 200
-    log = json_list.log.read_text()
-    assert "\ntotals: printed (7, 3)\n" in log
+    json_list.wait_log("\ntotals: printed (7, 3)\n")
+    log = json_list.wait_log("totals: logged (7, 3)\n")
     assert re.search(r"INFO \[\d+\] \[seven\] totals: totals: logged \(7, 3\)\n", log)
 
 

@@ -60,7 +60,7 @@ def test_coroutines_ask_triton_side_by_side(asynchronous):
 
 def test_a_coroutine_that_raises_or_waits_too_long_is_a_500(asynchronous):
     assert status_and_message(asynchronous.score({"do": "fail"}))[1].startswith("An unexpected error occurred in scor")
-    wait_until(lambda: "LookupError: of the script" in asynchronous.log.read_text(), 10, "the traceback in the log")
+    asynchronous.wait_log("LookupError: of the script")
     assert status_and_message(asynchronous.score({"do": "wait", "seconds": 20})) == TOO_LATE
 
 

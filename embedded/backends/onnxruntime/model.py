@@ -74,6 +74,8 @@ def _text(name: str, array: Array) -> Array:
 def _load(config: dict[str, Any]) -> InferenceSession:
     options = SessionOptions()
     options.log_severity_level = 4  # its errors are raised too, and Triton logs or answers them
+    # Idle threads that spin for the next operator take the processors that Gunicorn's workers need.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.intra_op_num_threads = _thread_count(config, "intra_op_thread_count")
     options.inter_op_num_threads = _thread_count(config, "inter_op_thread_count")
     path = model_path()

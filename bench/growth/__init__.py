@@ -1,0 +1,1 @@
+"""How the service grows: with callers, with bodies, with connections; written to results/growth.*."""

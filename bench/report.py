@@ -1,0 +1,99 @@
+"""What was measured, as a table for people and as JSON with every figure."""
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from statistics import median
+
+from .rounds import Measured
+from .rows import Sample
+from .venvs import BENCH
+
+RESULTS = BENCH / "results"
+BASELINES = ("floor", "triton", "naive", "fastapi")
+HEAD = [
+    *("row", "req/s", "spread", *(f"÷ {name}" for name in BASELINES), "p50 ms", "p99 ms", "errors"),
+    *("CPU ms front", "CPU ms Triton", "CPU ms", "PSS MiB", "mean batch"),
+]
+
+
+def write(measured: Measured, machine: Mapping[str, str], command: Sequence[str]) -> Path:
+    """Write results.json and table.md; gives the table's path."""
+    RESULTS.mkdir(exist_ok=True)
+    raw = {
+        "command": shlex.join(command),
+        "machine": dict(machine),
+        "samples": [asdict(sample) for sample in measured.samples],
+        "not_run": measured.not_run,
+    }
+    (RESULTS / "results.json").write_text(json.dumps(raw, indent=1) + "\n")
+    table = RESULTS / "table.md"
+    table.write_text("\n".join(_lines(measured, machine, command)) + "\n")
+    return table
+
+
+def cells(samples: Sequence[Sample]) -> dict[tuple[str, int], dict[str, list[Sample]]]:
+    """Sort into cells (case, connections), in them into rows, in them by round."""
+    sorted_in: dict[tuple[str, int], dict[str, list[Sample]]] = {}
+    for sample in samples:
+        sorted_in.setdefault((sample.case, sample.connections), {}).setdefault(sample.row, []).append(sample)
+    return sorted_in
+
+
+def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Lay out a table, its first column text, the others numbers."""
+    yield f"| {' | '.join(head)} |"
+    yield f"| --- |{' ---: |' * (len(head) - 1)}"
+    yield from (f"| {' | '.join(row)} |" for row in rows)
+
+
+def _lines(measured: Measured, machine: Mapping[str, str], command: Sequence[str]) -> Iterator[str]:
+    yield "# Results"
+    yield ""
+    yield f"`{shlex.join(command)}`, on: {', '.join(f'{name} {value}' for name, value in machine.items())}."
+    yield ""
+    yield "How to read it: [README.md](../README.md#reading-the-table)."
+    by_cell = cells(measured.samples)
+    for case, connections in by_cell:
+        rows = by_cell[case, connections]
+        yield ""
+        yield f"## {case}, {connections} at once"
+        yield ""
+        yield from markdown(HEAD, [_row(name, rows) for name in rows])
+        if measured.not_run[case]:
+            yield ""
+            yield from (f"- {row}: not run: {reason}" for row, reason in measured.not_run[case].items())
+
+
+def _row(name: str, rows: Mapping[str, list[Sample]]) -> list[str]:
+    samples = rows[name]
+
+    def middle(figure: str) -> float:
+        return float(median(getattr(sample, figure) for sample in samples))
+
+    rates = [sample.requests_per_s for sample in samples]
+    return [
+        name,
+        f"{median(rates):.0f}",
+        f"{(max(rates) - min(rates)) / median(rates):.0%}",
+        *(_ratio(samples, baseline, rows) for baseline in BASELINES),
+        f"{middle('p50_ms'):.2f}",
+        f"{middle('p99_ms'):.2f}",
+        str(sum(sample.errors for sample in samples)),
+        f"{middle('front_cpu_ms'):.2f}",
+        f"{middle('triton_cpu_ms'):.2f}",
+        f"{median(sample.front_cpu_ms + sample.triton_cpu_ms for sample in samples):.2f}",
+        f"{middle('pss_mib'):.0f}",
+        f"{batch:.1f}" if (batch := middle("mean_batch")) else "",
+    ]
+
+
+def _ratio(samples: Sequence[Sample], baseline: str, rows: Mapping[str, list[Sample]]) -> str:
+    """Divide by the baseline's better row, round by round: what slowed a round slowed both."""
+    others = [rows[row] for row in rows if row.split()[0] == baseline]
+    if not others:
+        return ""
+    best = [max(sample.requests_per_s for sample in of_round) for of_round in zip(*others, strict=True)]
+    return f"{median(sample.requests_per_s / other for sample, other in zip(samples, best, strict=True)):.2f}"

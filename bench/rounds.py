@@ -1,0 +1,52 @@
+"""The measurement: all rows up, all asked in turn, round after round, so that a slow minute of the machine hits all."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from rich.progress import (  # type: ignore[import-not-found]
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from .cases import Case
+from .peer import Peer
+from .rows import Sample, rows_up
+
+
+@dataclass
+class Measured:
+    """All samples, and for each case the rows that gave none, with the reason."""
+
+    samples: list[Sample] = field(default_factory=list)
+    not_run: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+def measure(peers: Sequence[Peer], cases: Sequence[Case], rounds: int, seconds: int) -> Measured:
+    """Measure all rows in all cells, `seconds` each, `rounds` times, with a progress bar on a terminal."""
+    measured = Measured()
+    rows_of_all = sum(len(peer.workers) for peer in peers)
+    total = rounds * rows_of_all * sum(len(case.connections) for case in cases)
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    # Drawn once a second: the benchmark shares the machine with what it measures.
+    with Progress(*columns, refresh_per_second=1) as progress:
+        task = progress.add_task("", total=total)
+        for case in cases:
+            progress.update(task, description=f"{case.name}: starting the servers")
+            not_run = measured.not_run[case.name] = {}
+            with rows_up(peers, case, not_run) as rows:
+                for name, reason in not_run.items():
+                    progress.console.print(f"{case.name}: {name} not run: {reason}", markup=False)
+                progress.advance(task, rounds * len(case.connections) * len(not_run))
+                for number in range(rounds):
+                    for connections in case.connections:
+                        for row in rows:
+                            progress.update(
+                                task,
+                                description=f"{case.name}, {connections} at once, round {number + 1}: {row.name}",
+                            )
+                            measured.samples.append(row.sample(connections, seconds, number))
+                            progress.advance(task)
+    return measured
