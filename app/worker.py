@@ -5,8 +5,8 @@ import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from math import inf
 from time import monotonic
+from types import SimpleNamespace
 from typing import Any, cast
 
 import gevent
@@ -21,6 +21,7 @@ from . import errors, log, plain_http, request_ids
 
 UNREAD_BYTES = 65536  # of a body that its route did not read; for more, the connection is not worth keeping
 LINGER_S = 2.0
+STOPPING_WAIT_S = 1.0  # for the request of a caller who has just connected, when the worker is stopping
 RECEIVE_BYTES = 65536
 READ = 1  # libev's
 _receive = SocketUnreader.chunk
@@ -43,21 +44,22 @@ class Worker(GeventWorker):
     def notify(self) -> None:
         """Show a sign of life, once a second; hang up where nothing came for too long.
 
-        When the worker is stopping, that is at once where no request is under way: Gunicorn itself would wait for idle
+        When the worker is stopping, that is soon, where no request is under way: Gunicorn itself would wait for idle
         keep-alive connections as long as for requests, for graceful_timeout.
         """
         super().notify()
-        latest = monotonic() - self.cfg.keepalive if self.alive else inf
+        latest = monotonic() - (self.cfg.keepalive if self.alive else STOPPING_WAIT_S)
         for connection, since in self._waiting.items():
             if since < latest:
                 connection.kill(NoMoreData(), block=False)
 
     def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:  # noqa: ANN401
         """Serve a connection's plain requests, then leave what else comes on it to Gunicorn."""
+        name = listener.getsockname()  # now, for when the worker stops the listener is closed before its connections
         # That an encrypted socket can be read does not mean that its data can; a Unix socket's caller has no address.
         if isinstance(addr, tuple) and not isinstance(client, ssl.SSLSocket):
             try:
-                unread = self._serve_plain(listener, client, addr)
+                unread = self._serve_plain(name, client, addr)
             except (NoMoreData, OSError):  # this end hangs up, or the other one has
                 unread = b""
             except Exception as error:  # as Gunicorn's handle() does
@@ -67,11 +69,11 @@ class Worker(GeventWorker):
                 close(client)
                 return
             _unread[client] = unread
-        super().handle(listener, client, addr)
+        super().handle(SimpleNamespace(getsockname=lambda: name), client, addr)  # type: ignore[arg-type]
 
-    def _serve_plain(self, listener: Any, client: socket.socket, addr: Any) -> bytes:  # noqa: ANN401
+    def _serve_plain(self, name: Any, client: socket.socket, addr: Any) -> bytes:  # noqa: ANN401
         """Return what is not a plain request, or nothing when the connection is to be closed."""
-        base, not_plain = self._of_connection(listener, addr)
+        base, not_plain = self._of_connection(name, addr)
         readable = gevent.get_hub().loop.io(client.fileno(), READ)
         connection = cast("gevent.Greenlet[..., None]", gevent.getcurrent())
         data = b""
@@ -111,9 +113,9 @@ class Worker(GeventWorker):
                 request.environ["wsgi.input"].read()
         return keep_alive
 
-    def _of_connection(self, listener: Any, addr: Any) -> tuple[dict[str, Any], frozenset[str]]:  # noqa: ANN401
+    def _of_connection(self, name: Any, addr: Any) -> tuple[dict[str, Any], frozenset[str]]:  # noqa: ANN401
         """Make the environ that all requests of a connection have, and name the headers that make one Gunicorn's."""
-        host, port = listener.getsockname()[:2]
+        host, port = name[:2]
         base = {
             **wsgi.base_environ(self.cfg),
             "wsgi.url_scheme": "http",

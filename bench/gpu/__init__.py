@@ -1,0 +1,1 @@
+"""How many workers feed one GPU: image networks behind the service, beside Triton alone."""
