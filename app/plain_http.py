@@ -35,7 +35,7 @@ _FIELDS = re.compile(r"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t -~\x80-\xff]*\r\n)*")
 _PLAIN_REQUEST = SimpleNamespace(version=(1, 1), method="POST", should_close=lambda: False)
 
 
-class Body(io.RawIOBase):
+class Incoming(io.RawIOBase):
     """What is still to be received of a body; io.BufferedReader makes it a wsgi.input that reads without copying."""
 
     def __init__(self, sock: socket.socket, begun: bytes, length: int) -> None:
@@ -67,7 +67,7 @@ class PlainRequest(NamedTuple):
     """A request to be served. body: what of it is still to be received; following: what was received after it."""
 
     environ: dict[str, Any]
-    body: Body | None
+    body: Incoming | None
     following: bytes
 
 
@@ -97,7 +97,7 @@ def parse(data: bytes, sock: socket.socket, base: dict[str, Any], not_plain: fro
     start = match.end()
     end = start + int(environ["CONTENT_LENGTH"])
     if len(data) < end:
-        body = Body(sock, data[start:], end - start)
+        body = Incoming(sock, data[start:], end - start)
         environ["wsgi.input"] = io.BufferedReader(body)
         return PlainRequest(environ, body, b"")
     environ["wsgi.input"] = io.BytesIO(data[start:end])

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -140,3 +141,20 @@ def test_connections_that_triton_closed_are_not_used_again(own_call, images):
 def test_a_get_gives_the_query_as_json(own_call):
     row = json.dumps([[0] * 64])
     assert requests.get(own_call.url + "/score", {"do": "digits", "data": row}, timeout=10).status_code == 200
+
+
+def test_a_script_that_makes_its_client_in_run_finds_connections_open(start, tmp_path):
+    (tmp_path / "score.py").write_text(
+        "import tritonclient.http\n"
+        "def init(): pass\n"
+        "def run(data):\n"
+        "    with tritonclient.http.InferenceServerClient('localhost:8000') as client:\n"
+        "        return client.get_model_metadata('digits')['name']\n"
+    )
+    service = start(ENTRY_SCRIPT=tmp_path / "score.py").wait_ready()
+
+    for _ in range(30):
+        assert service.score("").json() == "digits"
+    # Both ends of each connection, also of those that were closed within the last minute.
+    ends = Path("/proc/net/tcp").read_text().count(f":{service.triton_port:04X} ")
+    assert ends < 20

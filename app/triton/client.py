@@ -9,7 +9,7 @@ import tritonclient.http  # type: ignore[import-untyped]
 from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
 
 from ..errors import BadInput, ScoringError, TritonFailed, TritonTimeout, TritonUnavailable
-from .connections import Connections
+from .connections import connections
 
 # Upstream's default of 1 makes the greenlets of a worker take turns on one socket: Triton never sees two requests at
 # once and cannot batch. Connections open on demand, so a high limit costs nothing until it is used.
@@ -72,7 +72,7 @@ class InferenceServerClient(tritonclient.http.InferenceServerClient):  # type: i
             url, verbose, concurrency, connection_timeout, network_timeout, max_greenlets, ssl, *args, **kwargs
         )
         if url in (self.service_url, "127.0.0.1:8000") and not ssl:
-            self._client_stub = Connections(url, connection_timeout, network_timeout)
+            self._client_stub = connections(url, connection_timeout, network_timeout)
 
     def _get(self, request_uri: str, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         try:

@@ -3,6 +3,7 @@
 import contextlib
 import socket
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import gevent
@@ -123,6 +124,15 @@ class _Connection:
                 raise ConnectionError("Triton closed the connection")
 
 
+@cache
+def connections(url: str, connect_timeout: float = 60.0, timeout: float = 60.0) -> "Connections":
+    """Get the connections to url, host:port, that all callers with these timeouts (in s) share.
+
+    A script may so make a client in run(), for each request, and still find connections open.
+    """
+    return Connections(url, connect_timeout, timeout)
+
+
 class Connections:
     """As many connections as there are calls at the same time; a call takes an idle one or opens another.
 
@@ -132,7 +142,7 @@ class Connections:
     it is not there or hangs up; nothing is sent twice.
     """
 
-    def __init__(self, url: str, connect_timeout: float = 60.0, timeout: float = 60.0) -> None:
+    def __init__(self, url: str, connect_timeout: float, timeout: float) -> None:
         host, _, port = url.partition(":")
         self._address = (host, int(port))
         self._connect_timeout = connect_timeout
@@ -176,9 +186,7 @@ class Connections:
         return "".join((*lines, "\r\n")).encode("latin-1")
 
     def close(self) -> None:
-        """Close the idle connections of this thread."""
-        while self._idle.connections:
-            self._idle.connections.pop().close()
+        """Close nothing: a client that is closed leaves the idle connections to the others."""
 
     def _take(self) -> _Connection:
         idle = self._idle.connections

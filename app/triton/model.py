@@ -16,7 +16,7 @@ from tritonclient.utils import (  # type: ignore[import-untyped]
 )
 
 from .client import InferenceServerClient, Refused, explain, unreachable
-from .connections import Connections, Response
+from .connections import Response, connections
 
 HEADS = 256  # request heads kept, one for each combination of shapes
 
@@ -43,7 +43,7 @@ class TritonModel:
         }
         self._dtypes = {each: _dtype(datatype) for each, (datatype, _) in self.inputs.items()}
         self._uri = f"/v2/models/{quote(name)}{f'/versions/{version}' if version else ''}/infer"
-        self._connections = Connections(url)
+        self._connections = connections(url)
         self._heads: dict[tuple[Any, ...], bytes] = {}
 
     def __call__(self, **inputs: ArrayLike) -> dict[str, NDArray[Any]]:
