@@ -65,6 +65,8 @@ def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - our Worker
 def announce(models: Any) -> None:  # noqa: ANN401 - list[ModelState], whose module may only be imported in a worker
     """Tell in the log that the service is ready."""
     logging.getLogger("scoregate").info("%s", announcement.ready(settings, models, started_in))
+    if warning := announcement.open_to_all(settings):
+        logging.getLogger("scoregate").warning("%s", warning)
 
 
 def child_exit(server: Any, worker: Any) -> None:  # noqa: ANN401

@@ -16,15 +16,23 @@ def ready(settings: Settings, models: Sequence[ModelState], started_in: Path) ->
     table = [("model", "version", "state"), *((each.name, each.version, each.state) for each in models)]
     script = os.path.relpath(settings.entry_script, started_in)
     request = settings.entry_script.parent / "request.json"
+    key = ' -H "Authorization: Bearer <key>"' if settings.needs_key else ""
     data = f"@{os.path.relpath(request, started_in)}" if request.is_file() else "'{}'"
     return "\n".join(
         [
             f"Ready. Entry script {script}, {settings.worker_count} worker(s).",
             *(_aligned(table) if models else ["Without Triton."]),
             f"POST http://localhost:{settings.port}/score, for example:",
-            f"  curl -X POST localhost:{settings.port}/score -d {data}",
+            f"  curl -X POST localhost:{settings.port}/score{key} -d {data}",
         ]
     )
+
+
+def open_to_all(settings: Settings) -> str | None:
+    """Warn when whoever reaches this machine may score."""
+    if settings.needs_key or settings.host in ("localhost", "::1") or settings.host.startswith("127."):
+        return None
+    return f"AUTH_KEYS is not set: whoever reaches port {settings.port} may score."
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> Iterable[str]:

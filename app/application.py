@@ -8,6 +8,7 @@ from flask_cors import CORS
 
 from . import azure_names, log
 from .entry_script import EntryScript, EntryScriptError
+from .keys import Keys
 from .lifecycle import Lifecycle, end_service
 from .metrics import Metrics
 from .openapi import ApiDocuments
@@ -32,6 +33,7 @@ def create_app() -> Flask:
     except EntryScriptError as error:
         end_service(str(error))
     lifecycle = Lifecycle(script, triton)
+    keys = Keys(settings, preflight=bool(settings.cors_origins) and not script.takes_request)
     counters = Metrics()
     scoring = Scoring(script, lifecycle, counters)
     server_version = f"scoregate/{version('scoregate')}" if settings.server_version_header else None
@@ -39,11 +41,11 @@ def create_app() -> Flask:
     app = Flask(__name__, static_folder=None)
     app.url_map.merge_slashes = False  # /health//live is 404, not a redirect in HTML
     documents = ApiDocuments(script, settings)
-    app.register_blueprint(routes(scoring, documents, lifecycle, counters, triton, server_version))
+    app.register_blueprint(routes(scoring, keys, documents, lifecycle, counters, triton, server_version))
     if settings.cors_origins:
         CORS(app, methods=["GET", "POST"], origins=settings.cors_origins)
     elif not script.uses_flask:
         # Flask documents this as the way to put something in front.
-        app.wsgi_app = Shortcut(app.wsgi_app, scoring, counters, server_version)  # type: ignore[method-assign]
+        app.wsgi_app = Shortcut(app.wsgi_app, scoring, keys, counters, server_version)  # type: ignore[method-assign]
     app.extensions["lifecycle"] = lifecycle
     return app

@@ -1,7 +1,7 @@
 """The failures a client can see, each with its HTTP status and code, and how they are answered."""
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response
@@ -11,13 +11,15 @@ class ScoringError(Exception):
     """A failure with an answer. Its first argument is for the client: what happened, with which value, what to do.
 
     status: the HTTP status. code: the machine-readable name, which never changes. retry_after_s: seconds after which
-    the same request may succeed, or None when it will not. in_run: run() had begun and did not return.
+    the same request may succeed, or None when it will not. in_run: run() had begun and did not return. headers: those
+    that the status asks for.
     """
 
     status = 500
     code = "internal_error"
     retry_after_s: int | None = None
     in_run = False
+    headers: ClassVar[dict[str, str]] = {}
 
     @property
     def sentence(self) -> str:
@@ -47,6 +49,14 @@ class BodyTooLarge(BadInput):
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"The request's body is larger than {limit} bytes. Send less, or raise MAX_BODY_BYTES.")
+
+
+class Unauthorized(BadInput):
+    """The request has no key that fits."""
+
+    status = 401
+    code = "unauthorized"
+    headers: ClassVar[dict[str, str]] = {"WWW-Authenticate": "Bearer"}
 
 
 class IdTooLong(BadInput):
@@ -122,6 +132,7 @@ def body(message: str, code: str, request_id: str) -> str:
 def answer(error: ScoringError, request_id: str) -> Response:
     """Make the response to a failure."""
     response = Response(body(error.sentence, error.code, request_id), error.status, content_type="application/json")
+    response.headers.update(error.headers)
     response.headers["x-ms-run-function-failed"] = str(error.in_run)
     if error.retry_after_s is not None:
         response.headers["Retry-After"] = str(error.retry_after_s)

@@ -7,6 +7,7 @@ from werkzeug.wrappers import Response
 
 from . import log, request_ids
 from .answer import Answer
+from .keys import Keys
 from .metrics import Metrics
 
 
@@ -18,12 +19,13 @@ class Exchange:
         self._started = perf_counter()
         self._echo: dict[str, str] = {}
 
-    def begin(self) -> None:
-        """Read the request's ids; from here on they are in the log. Raises IdTooLong."""
+    def begin(self, keys: Keys) -> None:
+        """Read the request's ids, which are in the log from here on; let it in. Raises IdTooLong, Unauthorized."""
         try:
             request_ids.read(self._environ, self._echo)
         finally:  # an id that is too long is not echoed, but the failure and the log need one
             log.request_id.set(self._echo.get("x-request-id") or request_ids.new())
+        keys.require(self._environ)
 
     def end(self, response: Answer | Response, route: str, counters: Metrics, server_version: str | None) -> None:
         """Complete the answer's headers, and count it. route: its path in the metrics."""

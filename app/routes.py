@@ -5,6 +5,7 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from . import answer, failures, metrics
 from .exchange import Exchange
+from .keys import Keys
 from .lifecycle import Lifecycle
 from .openapi import ApiDocuments
 from .scoring import Scoring
@@ -13,6 +14,7 @@ from .triton import TritonServer
 
 def routes(
     scoring: Scoring,
+    keys: Keys,
     documents: ApiDocuments,
     lifecycle: Lifecycle,
     counters: metrics.Metrics,
@@ -51,7 +53,7 @@ def routes(
     @face.before_app_request
     def begin() -> None:
         g.exchange = Exchange(request.environ)
-        g.exchange.begin()
+        g.exchange.begin(keys)
 
     @face.after_app_request
     def end(response: BaseResponse) -> BaseResponse:

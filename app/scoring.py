@@ -12,6 +12,7 @@ from .answer import Answer
 from .arguments import Environ
 from .entry_script import EntryScript
 from .exchange import Exchange
+from .keys import Keys
 from .lifecycle import Lifecycle
 from .metrics import Metrics
 
@@ -53,8 +54,11 @@ class Shortcut:
     Flask's routing, contexts and hooks took a quarter of a worker's time, and nothing on this route needs them.
     """
 
-    def __init__(self, others: Wsgi, scoring: Scoring, counters: Metrics, server_version: str | None) -> None:
+    def __init__(
+        self, others: Wsgi, scoring: Scoring, keys: Keys, counters: Metrics, server_version: str | None
+    ) -> None:
         self._others = others
+        self._keys = keys
         self._scoring = scoring
         self._counters = counters
         self._server_version = server_version
@@ -65,7 +69,7 @@ class Shortcut:
             return self._others(environ, start_response)
         exchange = Exchange(environ)
         try:
-            exchange.begin()
+            exchange.begin(self._keys)
             answered = self._scoring.score(environ)
         except Exception as error:
             answered = failures.answer_to(error, environ)

@@ -34,7 +34,7 @@ class Rule(NamedTuple):
         text = environ[name] if name else self.default
         try:
             return self.kind.parse(text)
-        except (ValueError, KeyError):
+        except (ValueError, KeyError, OSError):
             raise SettingError(
                 f"{name or self.names[0]}={text!r} is not {self.kind.allowed}. "
                 f"Correct it, or leave it out for the default {self.default!r}."
@@ -58,6 +58,17 @@ def _directory(text: str) -> Path:
     return path
 
 
+def _list(text: str) -> list[str]:
+    return [each.strip() for each in text.split(",") if each.strip()]
+
+
+def _readable_file(text: str) -> Path | None:
+    if not text:
+        return None
+    Path(text).read_bytes()
+    return Path(text).absolute()  # not resolved: Kubernetes replaces a secret by turning a symbolic link
+
+
 def _flags(text: str) -> str:
     shlex.split(text)  # an unbalanced quote would stop supervisord with a message about its own file
     return text
@@ -70,6 +81,8 @@ PORT = _whole(1, 65535)
 TEXT = Kind(str, "a text")
 PATH = Kind(lambda text: Path(text).resolve(), "a path")
 DIRECTORY = Kind(_directory, "a directory that exists")
+LIST = Kind(_list, "a list")
+READABLE_FILE = Kind(_readable_file, "a file that can be read")
 FLAGS = Kind(_flags, "flags, quoted as in a shell")
 SWITCH = Kind(lambda text: _SWITCH_WORDS[text.lower()], "on or off")
 LEVEL = Kind(lambda text: _LEVELS[text.upper()], "one of " + ", ".join(_LEVELS))
@@ -172,8 +185,25 @@ class Settings:
     cors_origins: list[str] = _setting(
         "AML_CORS_ORIGINS",
         default="",
-        kind=Kind(lambda text: [origin.strip() for origin in text.split(",") if origin.strip()], "a list"),
+        kind=LIST,
         meaning="Origins whose pages may call the service, with commas between them; `*` for any.",
+    )
+    auth_keys: list[str] = _setting(
+        "AUTH_KEYS",
+        default="",
+        kind=LIST,
+        meaning="Keys that open `/score`, with commas between them: `Authorization: Bearer <key>`. "
+        "Without any, it is open to all.",
+    )
+    auth_keys_file: Path | None = _setting(
+        "AUTH_KEYS_FILE",
+        default="",
+        kind=READABLE_FILE,
+        meaning="File with further keys, one a line; taken up within a second when it has changed.",
+    )
+    auth_metrics: bool = _setting("AUTH_METRICS", default="false", kind=SWITCH, meaning="`/metrics` needs a key, too.")
+    auth_api_document: bool = _setting(
+        "AUTH_API_DOCUMENT", default="false", kind=SWITCH, meaning="`/swagger.json` needs a key, too."
     )
     separate_health_endpoint: bool = _setting(
         "SEPERATE_HEALTH_ENDPOINT", default="false", kind=SWITCH, meaning="Listen on `HEALTH_PORT`, too."
@@ -214,6 +244,11 @@ class Settings:
             script or ("score.py" if own_root else "examples/digits/score.py")
         )
         return cls(**values)
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether callers need a key."""
+        return bool(self.auth_keys or self.auth_keys_file)
 
     @property
     def model_repository(self) -> Path:

@@ -1,0 +1,120 @@
+"""Who may come in: keys."""
+
+import pytest
+import requests
+from service import ROOT, SCENARIOS, wait_until
+
+REQUEST = (ROOT / "examples" / "digits" / "request.json").read_bytes()
+
+
+def bearer(key):
+    return {"Authorization": f"Bearer {key}"}
+
+
+@pytest.fixture(scope="module")
+def locked(start_module):
+    env = {"AUTH_KEYS": "first, second", "AUTH_METRICS": "on", "AUTH_API_DOCUMENT": "on"}
+    return start_module(APP_ROOT=SCENARIOS / "answers", TRITON="off", **env).wait_ready()
+
+
+@pytest.mark.parametrize("key", ["first", "second"])
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer"])
+def test_either_key_opens(locked, key, scheme):
+    assert locked.score("dict", headers={"Authorization": f"{scheme} {key}"}).json() == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        bearer(""),
+        bearer("firs"),
+        bearer("first, second"),
+        bearer("Ünicode".encode().decode("latin-1")),
+        {"Authorization": "Basic first"},
+        {"Authorization": "first"},
+        {"api-key": "first"},
+    ],
+)
+@pytest.mark.parametrize("query", ["", "?x=1"], ids=["plain", "by Flask"])
+def test_without_a_key_that_fits_it_is_401(locked, headers, query):
+    reply = requests.post(locked.url + "/score" + query, data="dict", headers=headers, timeout=10)
+    assert (reply.status_code, reply.headers["WWW-Authenticate"]) == (401, "Bearer")
+    told = reply.json()
+    assert (told["code"], told["request_id"]) == ("unauthorized", reply.headers["x-request-id"])
+    assert reply.headers["x-ms-run-function-failed"] == "False"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS", "HEAD", "PUT"])
+def test_no_method_goes_round_it(locked, method):
+    assert requests.request(method, locked.url + "/score", timeout=10).status_code in (401, 405)
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/swagger.json"])
+def test_metrics_and_the_api_document_have_switches_of_their_own(locked, path):
+    assert requests.get(locked.url + path, timeout=10).status_code == 401
+    assert requests.get(locked.url + path, headers=bearer("second"), timeout=10).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/health/live", "/health/ready"])
+def test_probes_stay_open(locked, path):
+    assert requests.get(locked.url + path, timeout=10).status_code == 200
+
+
+def test_a_large_body_without_a_key_is_answered_before_it_is_read(locked):
+    reply = locked.score(b"x" * 5_000_000)
+    assert (reply.status_code, reply.headers["Connection"]) == (401, "close")
+
+
+def test_no_key_is_ever_logged(locked):
+    locked.score("dict", headers=bearer("almost-the-first"))
+    log = locked.wait_log("401 unauthorized")
+    assert ("first" in log, "second" in log) == (False, False)
+
+
+def test_a_changed_file_is_taken_up_without_restart(start, tmp_path):
+    file = tmp_path / "keys"
+    file.write_text("old\n")
+    service = start(APP_ROOT=SCENARIOS / "answers", TRITON="off", AUTH_KEYS_FILE=file).wait_ready()
+
+    def status(key):
+        return service.score("dict", headers=bearer(key)).status_code
+
+    assert (status("old"), status("new")) == (200, 401)
+    (tmp_path / "next").write_text("new\nold\n")
+    (tmp_path / "next").replace(file)  # as Kubernetes does with a mounted secret
+    wait_until(lambda: status("new") == 200, 10, "the new key opens", service.log)
+    assert status("old") == 200
+    (tmp_path / "next").write_text("new\n")
+    (tmp_path / "next").replace(file)
+    wait_until(lambda: status("old") == 401, 10, "the old key does not", service.log)
+    for broken in ("", None):  # a secret that is being replaced opens nothing and locks nobody out
+        file.write_text(broken) if broken is not None else file.unlink()
+        service.wait_log("The keys stay as they are.")
+        assert (status("new"), status("old"), status("")) == (200, 401, 401)
+
+
+def test_a_file_that_cannot_be_read_stops_the_start(start, tmp_path):
+    service = start(APP_ROOT=SCENARIOS / "answers", TRITON="off", AUTH_KEYS_FILE=tmp_path / "none")
+    assert service.wait_end() == 3
+    assert f"AUTH_KEYS_FILE='{tmp_path / 'none'}' is not a file that can be read." in service.log.read_text()
+
+
+@pytest.mark.parametrize(("env", "warns"), [({}, True), ({"HOST": "127.0.0.1"}, False), ({"AUTH_KEYS": "a"}, False)])
+def test_a_service_open_to_all_says_so(start, env, warns):
+    service = start(APP_ROOT=SCENARIOS / "answers", TRITON="off", **env).wait_ready()
+    service.wait_log("curl -X POST")
+    assert service.stop() == 0
+    assert ("AUTH_KEYS is not set: whoever reaches port" in service.log.read_text()) == warns
+
+
+def test_a_browser_may_ask_what_it_may_send_without_a_key(start):
+    env = {"AUTH_KEYS": "a", "AML_CORS_ORIGINS": "https://page.example"}
+    service = start(APP_ROOT=SCENARIOS / "answers", TRITON="off", **env).wait_ready()
+    asks = {"Origin": "https://page.example", "Access-Control-Request-Method": "POST"}
+    asks["Access-Control-Request-Headers"] = "authorization"
+    reply = requests.options(service.url + "/score", headers=asks, timeout=10)
+    assert (reply.status_code, reply.headers["Access-Control-Allow-Origin"]) == (200, "https://page.example")
+    assert "authorization" in reply.headers["Access-Control-Allow-Headers"]
+    sent = requests.post(service.url + "/score", "dict", headers={"Origin": "https://page.example"}, timeout=10)
+    assert (sent.status_code, sent.headers["Access-Control-Allow-Origin"]) == (401, "https://page.example")
