@@ -1,7 +1,6 @@
 """The load: wrk as in the rest of the benchmark, but with several threads; one cannot send that many bytes."""
 
 import contextlib
-import json
 import os
 import subprocess
 import tempfile
@@ -40,25 +39,4 @@ def threads() -> int:
 
 def run(port: int, request: Request, connections: int, seconds: int) -> wrk.Load:
     """Ask for so many seconds."""
-    with tempfile.NamedTemporaryFile() as body:
-        body.write(request.body)
-        body.flush()
-        headers = "\n".join(f"{name}: {value}" for name, value in request.headers.items())
-        done = subprocess.run(
-            [
-                *("wrk", f"-t{threads()}", f"-c{connections}", f"-d{seconds}", "--latency", "--timeout", "30"),
-                *("-s", str(wrk.SCRIPT), f"http://127.0.0.1:{port}{request.path}"),
-            ],
-            env=os.environ | {"BENCH_BODY": body.name, "BENCH_HEADERS": headers},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    told = json.loads(done.stdout.strip().rpartition("\n")[2])
-    return wrk.Load(
-        requests=told["requests"],
-        requests_per_s=told["requests"] / told["duration_us"] * 1e6,
-        p50_ms=told["p50_us"] / 1000,
-        p99_ms=told["p99_us"] / 1000,
-        errors=sum(told["errors"].values()),
-    )
+    return wrk.run(port, request, connections, seconds, threads())
