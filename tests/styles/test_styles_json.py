@@ -27,7 +27,10 @@ def styles(start_style, tmp_path_factory):
 
 @pytest.fixture
 def json_list(styles):
-    return styles["json_list"].wait_ready()
+    service = styles["json_list"].wait_ready()
+    # One worker of the two is enough to be ready; the other answers 503 until its init() is done, too.
+    wait_until(lambda: service.log.read_text().count("totals: init") == 2, 20, "both workers ready", service.log)
+    return service
 
 
 @pytest.fixture
