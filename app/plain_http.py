@@ -104,7 +104,7 @@ def parse(data: bytes, sock: socket.socket, base: dict[str, Any], not_plain: fro
     return PlainRequest(environ, None, data[end:])
 
 
-class Answer:
+class Reply:
     """What an application says to start_response, and how it is sent."""
 
     def __init__(self) -> None:

@@ -100,14 +100,14 @@ class Worker(GeventWorker):
 
     def _answer_plain(self, request: plain_http.PlainRequest, client: socket.socket) -> bool:
         """Answer a request; tell whether the connection can go on."""
-        answer = plain_http.Answer()
-        chunks = self.wsgi(request.environ, answer.start)
+        reply = plain_http.Reply()
+        chunks = self.wsgi(request.environ, reply.start)
         self.nr += 1
         if self.nr >= self.max_requests:
             self.alive = False
         unread = request.body.left if request.body else 0
         keep_alive = self.alive and bool(self.cfg.keepalive) and unread <= UNREAD_BYTES
-        keep_alive = answer.send(client, chunks, self.cfg, keep_alive)
+        keep_alive = reply.send(client, chunks, self.cfg, keep_alive)
         if unread and keep_alive:
             with self.timeout_ctx():
                 request.environ["wsgi.input"].read()

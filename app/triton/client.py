@@ -51,7 +51,7 @@ class InferenceServerClient(tritonclient.http.InferenceServerClient):  # type: i
     script's own `except` goes on working: InferenceServerException, TimeoutError, ConnectionError.
     """
 
-    service_url: ClassVar[str | None] = None
+    service_url: ClassVar[str] = "127.0.0.1:8000"
 
     def __init__(
         self,
@@ -67,11 +67,11 @@ class InferenceServerClient(tritonclient.http.InferenceServerClient):  # type: i
     ) -> None:
         self._closed = True  # for upstream's __del__, should its __init__ raise
         if url in CUSTOMARY_URLS:
-            url = self.service_url or "127.0.0.1:8000"
+            url = self.service_url
         super().__init__(
             url, verbose, concurrency, connection_timeout, network_timeout, max_greenlets, ssl, *args, **kwargs
         )
-        if url in (self.service_url, "127.0.0.1:8000") and not ssl:
+        if url == self.service_url and not ssl:
             self._client_stub = connections(url, connection_timeout, network_timeout)
 
     def _get(self, request_uri: str, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
@@ -136,12 +136,13 @@ def explain(error: InferenceServerException) -> ScoringError:
 def hand_to_scripts(service_url: str | None) -> None:
     """Put our client where scripts import it from: tritonclient.http, and tritonhttpclient, its name until 2021.
 
-    service_url: host:port of this service's Triton, or None when it runs without.
+    service_url: host:port of this service's Triton, or None when it runs without: the customary address stays.
     """
     # Importing the old names warns, through a filter of their own that outdoes "ignore"; so they are recorded.
     with warnings.catch_warnings(record=True):
         import tritonclientutils  # type: ignore[import-untyped]  # noqa: F401
         import tritonhttpclient  # type: ignore[import-untyped]
-    InferenceServerClient.service_url = service_url
+    if service_url:
+        InferenceServerClient.service_url = service_url
     for module in (tritonclient.http, tritonhttpclient):
         module.InferenceServerClient = InferenceServerClient

@@ -1,6 +1,5 @@
 """TritonModel: one model of this service's Triton, called like a function of arrays."""
 
-from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
@@ -35,7 +34,7 @@ class TritonModel:
 
         Raises InferenceServerException when there is no such model, ConnectionError when Triton is not there.
         """
-        url = InferenceServerClient.service_url or "127.0.0.1:8000"
+        url = InferenceServerClient.service_url
         metadata = InferenceServerClient(url).get_model_metadata(name, version)
         self.name = name
         self.inputs: dict[str, tuple[str, list[int]]] = {
@@ -134,7 +133,7 @@ def _outputs(response: Response) -> dict[str, NDArray[Any]]:
     at = int(response.get("inference-header-content-length") or len(body))
     outputs: dict[str, NDArray[Any]] = {}
     for each in orjson.loads(body[:at])["outputs"]:
-        size = _binary_size(each)
+        size: int = each["parameters"]["binary_data_size"]
         data = body[at : at + size]
         at += size
         if each["datatype"] == "BYTES":
@@ -143,8 +142,3 @@ def _outputs(response: Response) -> dict[str, NDArray[Any]]:
             array = np.frombuffer(data, triton_to_np_dtype(each["datatype"]))
         outputs[each["name"]] = array.reshape(each["shape"])
     return outputs
-
-
-def _binary_size(output: Mapping[str, Any]) -> int:
-    size: int = output["parameters"]["binary_data_size"]
-    return size
