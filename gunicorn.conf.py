@@ -22,16 +22,17 @@ worker_class = "scoregate.worker.Worker"
 bind = [f"{settings.host}:{settings.port}"]
 if settings.separate_health_endpoint:
     bind.append(f"{settings.host}:{settings.health_port}")
+if settings.tls_cert_file:
+    certfile, keyfile = str(settings.tls_cert_file), str(settings.tls_key_file)
 preload_app = settings.worker_preload
 if preload_app:  # Gunicorn's worker patches too late for modules that the master has imported
     monkey.patch_all()
 workers = settings.worker_count
 timeout = settings.worker_timeout_s
-graceful_timeout = 30
+graceful_timeout = settings.stop_s
 
-# An idle keep-alive connection costs a greenlet and a place among worker_connections. Load balancers keep connections
-# for about a minute and must not find them closed first; there are places enough for that, and files to go with them.
-keepalive = 75
+keepalive = 1  # on; for how long is the worker's
+# Places enough for the idle keep-alive connections of load balancers, and files to go with them.
 worker_connections = 10_000
 _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
@@ -50,16 +51,11 @@ os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_directory)
 started_in = Path.cwd()
 
 
-def on_starting(server: Any) -> None:  # noqa: ANN401 - Gunicorn's Arbiter
-    """Give the master metrics of its own."""
-    from scoregate.metrics import Metrics
-
-    server.metrics = Metrics()
-
-
 def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - our Worker
-    """Let a new worker get ready; the first one tells when it is."""
-    worker.wsgi.extensions["lifecycle"].start(announce if worker.age == 1 else None)
+    """Let a new worker get ready."""
+    worker.lifecycle = worker.wsgi.extensions["lifecycle"]
+    worker.readiness = worker.wsgi.extensions["readiness"]
+    worker.readiness.start(worker.age == 1, announce)
 
 
 def announce(models: Any) -> None:  # noqa: ANN401 - list[ModelState], whose module may only be imported in a worker
@@ -67,12 +63,3 @@ def announce(models: Any) -> None:  # noqa: ANN401 - list[ModelState], whose mod
     logging.getLogger("scoregate").info("%s", announcement.ready(settings, models, started_in))
     if warning := announcement.open_to_all(settings):
         logging.getLogger("scoregate").warning("%s", warning)
-
-
-def child_exit(server: Any, worker: Any) -> None:  # noqa: ANN401
-    """Forget a dead worker's gauges, and count it, unless the service is stopping."""
-    from prometheus_client.multiprocess import mark_process_dead
-
-    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
-    if server.LISTENERS:
-        server.metrics.worker_restarts.inc()

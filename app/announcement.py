@@ -17,13 +17,14 @@ def ready(settings: Settings, models: Sequence[ModelState], started_in: Path) ->
     script = os.path.relpath(settings.entry_script, started_in)
     request = settings.entry_script.parent / "request.json"
     key = ' -H "Authorization: Bearer <key>"' if settings.needs_key else ""
+    url = f"{'https' if settings.tls_cert_file else 'http'}://localhost:{settings.port}"
     data = f"@{os.path.relpath(request, started_in)}" if request.is_file() else "'{}'"
     return "\n".join(
         [
             f"Ready. Entry script {script}, {settings.worker_count} worker(s).",
             *(_aligned(table) if models else ["Without Triton."]),
-            f"POST http://localhost:{settings.port}/score, for example:",
-            f"  curl -X POST localhost:{settings.port}/score{key} -d {data}",
+            f"POST {url}/score, for example:",
+            f"  curl -X POST {url.removeprefix('http://')}/score{key} -d {data}",
         ]
     )
 

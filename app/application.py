@@ -9,9 +9,10 @@ from flask_cors import CORS
 from . import azure_names, log
 from .entry_script import EntryScript, EntryScriptError
 from .keys import Keys
-from .lifecycle import Lifecycle, end_service
+from .lifecycle import Lifecycle
 from .metrics import Metrics
 from .openapi import ApiDocuments
+from .readiness import Readiness, end_worker
 from .routes import routes
 from .scoring import Scoring, Shortcut
 from .settings import Settings
@@ -21,31 +22,33 @@ from .triton import TritonServer, hand_to_scripts
 def create_app() -> Flask:
     """Build each part once and join them; called once in each worker, by the master with WORKER_PRELOAD.
 
-    The caller starts `extensions["lifecycle"]`. A script that cannot serve ends the process. Raises SettingError.
+    The caller starts `extensions["readiness"]`. A script that cannot serve ends the process. Raises SettingError.
     """
     settings = Settings.from_environ(os.environ)
     log.configure_as_in(settings.app_root)
+    lifecycle = Lifecycle(settings.worker_count)
     triton = TritonServer(settings) if settings.triton else None
     hand_to_scripts(triton.url if triton else None)
     azure_names.install(settings.model_dir)
     try:
         script = EntryScript(settings)
     except EntryScriptError as error:
-        end_service(str(error))
-    lifecycle = Lifecycle(script, triton)
+        end_worker(str(error), lifecycle)
+    readiness = Readiness(script, triton, lifecycle)
     keys = Keys(settings, preflight=bool(settings.cors_origins) and not script.takes_request)
     counters = Metrics()
-    scoring = Scoring(script, lifecycle, counters)
+    scoring = Scoring(script, readiness, counters, settings)
     server_version = f"scoregate/{version('scoregate')}" if settings.server_version_header else None
 
     app = Flask(__name__, static_folder=None)
     app.url_map.merge_slashes = False  # /health//live is 404, not a redirect in HTML
     documents = ApiDocuments(script, settings)
-    app.register_blueprint(routes(scoring, keys, documents, lifecycle, counters, triton, server_version))
+    app.register_blueprint(routes(scoring, keys, documents, readiness, counters, triton, server_version))
     if settings.cors_origins:
         CORS(app, methods=["GET", "POST"], origins=settings.cors_origins)
     elif not script.uses_flask:
         # Flask documents this as the way to put something in front.
         app.wsgi_app = Shortcut(app.wsgi_app, scoring, keys, counters, server_version)  # type: ignore[method-assign]
     app.extensions["lifecycle"] = lifecycle
+    app.extensions["readiness"] = readiness
     return app

@@ -11,7 +11,7 @@ from werkzeug.wrappers import Request
 
 from .azure_names import AMLRequest
 from .body import Body
-from .errors import BadInput, BodyTooLarge, UnsupportedInput
+from .errors import BadInput, BodyStalled, BodyTooLarge, UnsupportedInput
 
 Environ = dict[str, Any]  # of a WSGI request
 Arguments = dict[str, Any]
@@ -97,7 +97,9 @@ def json_object(environ: Environ, limit: int) -> Arguments:
 
 
 def read_body(environ: Environ, limit: int) -> bytes:
-    """Read the whole body. Raises BodyTooLarge for one of more than limit bytes, BadInput when it breaks off.
+    """Read the whole body.
+
+    Raises BodyTooLarge for one of more than limit bytes, BadInput when it breaks off, BodyStalled when it stops coming.
 
     From Gunicorn, which ends the body where the request ends. Werkzeug's stream on top of it cuts a chunked body off at
     the limit, and takes a body that broke off for a whole one.
@@ -107,6 +109,8 @@ def read_body(environ: Environ, limit: int) -> bytes:
         raise BodyTooLarge(limit)
     try:
         body: bytes = environ["wsgi.input"].read(announced or limit + 1)
+    except TimeoutError as error:
+        raise BodyStalled("The rest of the request's body did not come. Send it without a pause.") from error
     except (OSError, ParseException) as error:  # the connection ended, or what came are no chunks
         raise BadInput(f"The request's body cannot be read: {error}") from error
     if len(body) > limit:

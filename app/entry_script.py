@@ -6,7 +6,6 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Coroutine
-from functools import partial
 from types import ModuleType
 from typing import Any, cast
 
@@ -17,8 +16,7 @@ from . import arguments, flask_use
 from .azure_names import RawHttp
 from .body import Body
 from .coroutines import Coroutines
-from .deadline import Deadline, Expired
-from .errors import ScoringError, ScoringTimeout, ScriptFailed
+from .errors import ScoringError, ScriptFailed
 from .settings import Settings
 from .triton import InferenceServerException, explain
 
@@ -63,7 +61,6 @@ class EntryScript:
 
         self._strict_status = settings.strict_status
         self._max_body_bytes = settings.max_body_bytes
-        self._deadline = Deadline(settings.scoring_timeout_ms)
         self._coroutines = Coroutines()
         self._reader, self._wants_headers = self._analysed()
 
@@ -89,13 +86,11 @@ class EntryScript:
     def run(self, values: dict[str, Any]) -> Any:  # noqa: ANN401 - the script decides
         """Call the script's run().
 
-        Raises ScriptFailed, ScoringTimeout, or what befell its call to Triton; with strict_status that is ScriptFailed,
+        Raises ScriptFailed, or what befell its call to Triton; with strict_status that is ScriptFailed,
         too, as on Azure ML.
         """
         try:
-            return self._deadline.call(partial(self._call, values))
-        except Expired as error:
-            raise ScoringTimeout(f"Scoring timeout after {error} ms") from error
+            return self._call(values)
         except SystemExit as error:
             raise ScriptExits(FAILED) from error
         except ScoringError as error:

@@ -11,14 +11,15 @@ class ScoringError(Exception):
     """A failure with an answer. Its first argument is for the client: what happened, with which value, what to do.
 
     status: the HTTP status. code: the machine-readable name, which never changes. retry_after_s: seconds after which
-    the same request may succeed, or None when it will not. in_run: run() had begun and did not return. headers: those
-    that the status asks for.
+    the same request may succeed, or None when it will not. in_run: run() had begun and did not return. detail: what the
+    sentence has no room for, since another server prescribes it. headers: those that the status asks for.
     """
 
     status = 500
     code = "internal_error"
     retry_after_s: int | None = None
     in_run = False
+    detail = ""
     headers: ClassVar[dict[str, str]] = {}
 
     @property
@@ -59,6 +60,13 @@ class Unauthorized(BadInput):
     headers: ClassVar[dict[str, str]] = {"WWW-Authenticate": "Bearer"}
 
 
+class BodyStalled(BadInput):
+    """The rest of the body does not come."""
+
+    status = 408
+    code = "request_timeout"
+
+
 class IdTooLong(BadInput):
     """A request id is too long to be echoed."""
 
@@ -74,9 +82,34 @@ class ScriptFailed(ScoringError):
 
 
 class ScoringTimeout(ScriptFailed):
-    """run() took longer than it may."""
+    """The request took longer than SCORING_TIMEOUT_MS."""
 
     code = "scoring_timeout"
+
+    def __init__(self, milliseconds: int, doing: str) -> None:
+        """doing: what took the time."""
+        super().__init__(f"Scoring timeout after {milliseconds} ms")
+        self.detail = f"The time ran out {doing}."
+
+
+class DeadlineExceeded(ScoringError):
+    """The request took longer than its own header allows."""
+
+    status = 504
+    code = "deadline_exceeded"
+    in_run = True
+    retry_after_s = 1
+
+
+class TooBusy(ScoringError):
+    """As many requests as may be are under way."""
+
+    status = 429
+    code = "too_many_requests"
+
+    def __init__(self, sentence: str, retry_after_s: int) -> None:
+        super().__init__(sentence)
+        self.retry_after_s = retry_after_s
 
 
 class AnswerNotSerializable(ScoringError):
@@ -111,11 +144,21 @@ class TritonUnavailable(ScoringError):
 
 
 class TritonTimeout(ScoringError):
-    """Triton gave no answer in time."""
+    """Triton gave no answer in time, or let the request wait in its queue for too long."""
 
     status = 504
     code = "triton_timeout"
     in_run = True
+    retry_after_s = 1
+
+
+class TritonBusy(ScoringError):
+    """The model's queue in Triton is full."""
+
+    status = 429
+    code = "triton_queue_full"
+    in_run = True
+    retry_after_s = 1
 
 
 def code_of(error: HTTPException) -> str:
@@ -123,15 +166,18 @@ def code_of(error: HTTPException) -> str:
     return error.name.lower().replace(" ", "_")
 
 
-def body(message: str, code: str, request_id: str) -> str:
+def body(message: str, code: str, request_id: str, detail: str = "") -> str:
     """Write the JSON body of a failure."""
     members: dict[str, Any] = {"message": message, "code": code, "request_id": request_id}
+    if detail:
+        members["detail"] = detail
     return json.dumps(members)
 
 
 def answer(error: ScoringError, request_id: str) -> Response:
     """Make the response to a failure."""
-    response = Response(body(error.sentence, error.code, request_id), error.status, content_type="application/json")
+    text = body(error.sentence, error.code, request_id, error.detail)
+    response = Response(text, error.status, content_type="application/json")
     response.headers.update(error.headers)
     response.headers["x-ms-run-function-failed"] = str(error.in_run)
     if error.retry_after_s is not None:

@@ -1,114 +1,92 @@
-"""Starting, then ready: who decides, who is told."""
+"""The states of the service: starting, ready, draining, stopped. Nothing else decides them.
 
-import logging
+Every process of the service asks and tells here. What they tell is kept as files in a directory of the service's own,
+so that it outlives a killed process and can be looked at: `worker-<pid>` for each worker that can score, `ready` from
+the first time on that as many can as were asked for, `draining` once the service was told to stop, and in
+`models-failing` which models do not answer although Triton says that they are ready.
+"""
+
+import contextlib
 import os
+import shutil
 import tempfile
-from collections.abc import Callable
+from enum import Enum
 from pathlib import Path
-from time import monotonic
-from typing import NoReturn
-
-import gevent
-
-from .entry_script import EntryScript, EntryScriptError
-from .errors import NotReady, TritonTimeout, TritonUnavailable
-from .triton import ModelState, TritonServer
-
-LOG = logging.getLogger("scoregate")
-REPLACE_WORKER = 1
-MISCONFIGURED = 3  # Gunicorn stops at this code instead of replacing the worker: Arbiter.WORKER_BOOT_ERROR
-POLL_S = 0.1  # between two questions to a Triton that is loading its models
-NEWS_S = 5.0  # between two lines of the log meanwhile
-
-Announce = Callable[[list[ModelState]], None]
 
 
-class ModelsFailed(Exception):
-    """Triton is up but could not load a model; the text says which and why."""
+class State(Enum):
+    """What the service as a whole does; it is stopped when no process is left to say so."""
 
-
-def end_service(reason: str) -> NoReturn:
-    """End this worker and the service, for a reason that all of its workers will find; the first one tells it.
-
-    Only that one ends with MISCONFIGURED: at a second such code Gunicorn 27, already stopping, crashes with code 1.
-    """
-    try:
-        Path(tempfile.gettempdir(), f"told-{os.getppid()}").touch(exist_ok=False)
-    except FileExistsError:
-        os._exit(REPLACE_WORKER)
-    LOG.error("%s", reason)
-    os._exit(MISCONFIGURED)
+    STARTING = "starting"
+    READY = "ready"
+    DRAINING = "draining"
 
 
 class Lifecycle:
-    """The state of one worker: it scores once Triton serves every model and the script's init() has run."""
+    """The service's state. directory: the service's temporary one, where TMPDIR points in its programs."""
 
-    def __init__(self, script: EntryScript, triton: TritonServer | None) -> None:
-        self._script = script
-        self._triton = triton
-        self._waits_for: str | None = "Triton" if triton else "init() of the entry script"
+    def __init__(self, worker_count: int, directory: Path | None = None) -> None:
+        self.worker_count = worker_count
+        self._room = (directory or Path(tempfile.gettempdir())) / "lifecycle"
 
-    def start(self, announce: Announce | None) -> None:
-        """Get ready in a greenlet, so that the worker answers probes meanwhile.
+    def begin(self) -> None:
+        """Start anew, as a Gunicorn does that has no worker yet. A service that drains goes on draining."""
+        if self.state is not State.DRAINING:
+            shutil.rmtree(self._room, ignore_errors=True)
+        self._room.mkdir(exist_ok=True)
 
-        announce: called with the models once the worker is ready; given to one worker of the service.
-        A model that cannot be loaded or an init() that fails ends the process with MISCONFIGURED.
-        """
-        gevent.spawn(self._start, announce).link_exception(lambda _: os._exit(REPLACE_WORKER))
+    @property
+    def state(self) -> State:
+        """Tell what the service does. It stays ready while workers are replaced; those that can score do it."""
+        if (self._room / "draining").exists():
+            return State.DRAINING
+        return State.READY if (self._room / "ready").exists() else State.STARTING
 
-    def require_initialised(self) -> None:
-        """Raise NotReady until init() has run."""
-        if self._waits_for:
-            raise NotReady(f"The service is starting and waits for {self._waits_for}. Try again shortly.")
+    def ready_workers(self) -> set[int]:
+        """List the pids of the workers that can score."""
+        return {int(each.name.removeprefix("worker-")) for each in self._room.glob("worker-*")}
 
-    def require_ready(self) -> None:
-        """Raise NotReady with the reason unless a request could be scored now; asks Triton for its models."""
-        self.require_initialised()
-        if not self._triton:
-            return
+    def worker_ready(self) -> bool:
+        """Say that this worker can score; tell whether that has made the service ready."""
+        (self._room / f"worker-{os.getpid()}").touch()
+        return len(self.ready_workers()) >= self.worker_count and self._first("ready")
+
+    def worker_gone(self, pid: int) -> None:
+        """Say that a worker has ended."""
+        (self._room / f"worker-{pid}").unlink(missing_ok=True)
+
+    def drain(self) -> None:
+        """Say that the service was told to stop."""
+        self._room.mkdir(exist_ok=True)
+        (self._room / "draining").touch()
+
+    def fault_is_new(self) -> bool:
+        """Tell one worker of those that find the same fault in the entry script that it is the first."""
+        return self._first("fault")
+
+    def forget_fault(self) -> None:
+        """Let the next fault be told; another script has taken the place of the one that had it."""
+        (self._room / "fault").unlink(missing_ok=True)
+
+    @property
+    def models_failing(self) -> str:
+        """Tell which models do not answer, in one sentence; empty when all do."""
+        with contextlib.suppress(FileNotFoundError):
+            return (self._room / "models-failing").read_text()
+        return ""
+
+    @models_failing.setter
+    def models_failing(self, sentence: str) -> None:
+        file = self._room / "models-failing"
+        if sentence:
+            file.with_suffix(".new").write_text(sentence)
+            file.with_suffix(".new").replace(file)
+        else:
+            file.unlink(missing_ok=True)
+
+    def _first(self, name: str) -> bool:
         try:
-            models = self._triton.models()
-        except (TritonUnavailable, TritonTimeout) as error:
-            raise NotReady(f"Triton does not answer. {error.sentence}") from error
-        if not models:
-            raise NotReady("Triton serves no model. Put one into the model repository, then start again.")
-        for model in models:
-            if model.state != "READY":
-                raise NotReady(f"Model {model.name!r}, version {model.version}, is {model.state}: {model.reason}.")
-
-    def _start(self, announce: Announce | None) -> None:
-        try:
-            models = self._models_once_loaded(self._triton, tell=bool(announce)) if self._triton else []
-            self._waits_for = "init() of the entry script"
-            self._script.init()
-        except (ModelsFailed, EntryScriptError) as error:
-            if isinstance(error.__cause__, TritonUnavailable | TritonTimeout):
-                # That Triton died during init() is not the script's fault: the next worker waits for Triton again.
-                LOG.error("%s", error)
-                os._exit(REPLACE_WORKER)
-            end_service(str(error))
-        self._waits_for = None
-        if announce:
-            announce(models)
-
-    def _models_once_loaded(self, triton: TritonServer, tell: bool) -> list[ModelState]:
-        """Wait until Triton listens, which it does once each model is loaded or has failed. Raises ModelsFailed."""
-        started = monotonic()
-        news = NEWS_S
-        while True:
-            try:
-                models = triton.models()
-                break
-            except (TritonUnavailable, TritonTimeout):
-                if tell and monotonic() - started > news:
-                    LOG.info("Triton is loading the models (%.0f s)", news)
-                    news += NEWS_S
-                gevent.sleep(POLL_S)
-        failed = [model for model in models if model.state == "UNAVAILABLE"]
-        if failed:
-            raise ModelsFailed(
-                "\n".join(
-                    f"Triton cannot load model {each.name!r}, version {each.version}: {each.reason}" for each in failed
-                )
-            )
-        return models
+            (self._room / name).touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        return True

@@ -6,7 +6,7 @@ from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
 from .errors import TritonUnavailable
@@ -66,6 +66,10 @@ class Metrics:
         """Count and time a call of run() that has ended."""
         self.script_seconds.observe(seconds)
         self.in_flight.dec()
+
+    def worker_gone(self, pid: int) -> None:
+        """Forget the gauges of a worker that has ended."""
+        mark_process_dead(pid)  # type: ignore[no-untyped-call]
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Count and time a request. route: the route's path, never the request's, so that labels stay few."""

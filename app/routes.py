@@ -6,8 +6,8 @@ from werkzeug.wrappers import Response as BaseResponse
 from . import answer, failures, metrics
 from .exchange import Exchange
 from .keys import Keys
-from .lifecycle import Lifecycle
 from .openapi import ApiDocuments
+from .readiness import Readiness
 from .scoring import Scoring
 from .triton import TritonServer
 
@@ -16,7 +16,7 @@ def routes(
     scoring: Scoring,
     keys: Keys,
     documents: ApiDocuments,
-    lifecycle: Lifecycle,
+    readiness: Readiness,
     counters: metrics.Metrics,
     triton: TritonServer | None,
     server_version: str | None,
@@ -34,7 +34,7 @@ def routes(
 
     @face.get("/", strict_slashes=False)  # "GET http://host" has no path at all
     def healthy() -> str:
-        lifecycle.require_initialised()
+        readiness.require_initialised()
         return "Healthy"
 
     @face.get("/health/live")
@@ -43,7 +43,7 @@ def routes(
 
     @face.get("/health/ready")
     def ready() -> dict[str, str]:
-        lifecycle.require_ready()
+        readiness.require_ready()
         return {"status": "ready"}
 
     @face.get("/metrics")

@@ -1,6 +1,7 @@
 """POST /score: the arguments, the call, the answer."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -10,11 +11,15 @@ from werkzeug.wrappers import Response
 from . import answer, failures
 from .answer import Answer
 from .arguments import Environ
+from .deadline import HEADER, Deadline, Deadlines, Expired
 from .entry_script import EntryScript
+from .errors import BodyStalled, DeadlineExceeded, ScoringError, ScoringTimeout
 from .exchange import Exchange
 from .keys import Keys
-from .lifecycle import Lifecycle
 from .metrics import Metrics
+from .places import Places
+from .readiness import Readiness
+from .settings import Settings
 
 Wsgi = Callable[[Environ, Any], Iterable[bytes]]
 
@@ -22,10 +27,12 @@ Wsgi = Callable[[Environ, Any], Iterable[bytes]]
 class Scoring:
     """What all requests to /score have in common."""
 
-    def __init__(self, script: EntryScript, lifecycle: Lifecycle, counters: Metrics) -> None:
+    def __init__(self, script: EntryScript, readiness: Readiness, counters: Metrics, settings: Settings) -> None:
         self._script = script
-        self._lifecycle = lifecycle
+        self._readiness = readiness
         self._counters = counters
+        self._deadlines = Deadlines(settings.scoring_timeout_ms)
+        self._places = Places(settings.max_in_flight)
 
     def score(self, environ: Environ) -> Answer | Response:
         """Call the script once for a request. Raises what failures.answer_to() answers."""
@@ -34,8 +41,19 @@ class Scoring:
                 return answer.to(Response(content_type="text/html; charset=utf-8"))
             if environ["REQUEST_METHOD"] == "HEAD":
                 raise MethodNotAllowed(["GET", "POST", "OPTIONS"], "Method not allowed")
-        self._lifecycle.require_initialised()
+        self._readiness.require_initialised()
+        deadline = self._deadlines.begin(environ.get("HTTP_X_REQUEST_TIMEOUT_MS"))
+        try:
+            return self._deadlines.call(deadline, partial(self._score, environ, deadline))
+        except Expired as expired:
+            raise late(deadline) from expired
+
+    def _score(self, environ: Environ, deadline: Deadline) -> Answer | Response:
+        waited_s = self._places.wait()  # before the body is received, which is spared whoever is refused
         values = self._script.read_arguments(environ)
+        deadline.doing = "waiting for a place"
+        self._places.take(waited_s)
+        deadline.doing = "in run()"
         self._counters.script_entered()
         started = perf_counter()
         try:
@@ -43,9 +61,21 @@ class Scoring:
         finally:
             seconds = perf_counter() - started
             self._counters.script_left(seconds)
+            self._places.leave(seconds)
         answered = answer.to(result)
         answered.headers["x-ms-run-fn-exec-ms"] = f"{seconds * 1000:.3f}"
         return answered
+
+
+def late(deadline: Deadline) -> ScoringError:
+    """Tell whose deadline has passed, and over what."""
+    if deadline.doing == "receiving the body":
+        return BodyStalled(f"The request's body was not there after {deadline.milliseconds} ms. Send it faster.")
+    if deadline.of_client:
+        return DeadlineExceeded(
+            f"The {deadline.milliseconds} ms that {HEADER} allows ran out {deadline.doing}. Allow more, or try again."
+        )
+    return ScoringTimeout(deadline.milliseconds, deadline.doing)
 
 
 class Shortcut:

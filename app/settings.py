@@ -128,7 +128,20 @@ class Settings:
         "SCORING_TIMEOUT_MS",
         default="3600000",
         kind=_whole(1, 2**31),
-        meaning="Longest time of one `run()`, in milliseconds.",
+        meaning="Longest time of a request from its arrival, in milliseconds; its header `x-request-timeout-ms` can "
+        "shorten it.",
+    )
+    max_in_flight: int = _setting(
+        "MAX_IN_FLIGHT",
+        default="512",
+        kind=_whole(1, 65536),
+        meaning="Requests inside a worker at once; one that finds no place within a second is answered with 429.",
+    )
+    drain_s: int = _setting(
+        "DRAIN_SECONDS",
+        default="5",
+        kind=_whole(0, 3600),
+        meaning="After SIGTERM, how long requests are still accepted while `/health/ready` answers 503, in seconds.",
     )
     app_root: Path = _setting(
         "APP_ROOT",
@@ -160,6 +173,12 @@ class Settings:
     )
     triton: bool = _setting(
         "TRITON", default="on", kind=SWITCH, meaning="`off` runs Gunicorn alone, for scripts that need no Triton."
+    )
+    allow_no_models: bool = _setting(
+        "ALLOW_NO_MODELS",
+        default="false",
+        kind=SWITCH,
+        meaning="Start, and be ready, with a model repository that has no model.",
     )
     triton_http_port: int = _setting(
         "TRITON_HTTP_PORT", default="8000", kind=PORT, meaning="Triton's HTTP port, on loopback only."
@@ -201,6 +220,15 @@ class Settings:
         kind=READABLE_FILE,
         meaning="File with further keys, one a line; taken up within a second when it has changed.",
     )
+    tls_cert_file: Path | None = _setting(
+        "TLS_CERT_FILE",
+        default="",
+        kind=READABLE_FILE,
+        meaning="Certificate chain, in PEM; with `TLS_KEY_FILE`, the service speaks HTTPS only.",
+    )
+    tls_key_file: Path | None = _setting(
+        "TLS_KEY_FILE", default="", kind=READABLE_FILE, meaning="Private key of the certificate, in PEM."
+    )
     auth_metrics: bool = _setting("AUTH_METRICS", default="false", kind=SWITCH, meaning="`/metrics` needs a key, too.")
     auth_api_document: bool = _setting(
         "AUTH_API_DOCUMENT", default="false", kind=SWITCH, meaning="`/swagger.json` needs a key, too."
@@ -237,6 +265,9 @@ class Settings:
         """Read and check every setting. Raises SettingError for the first one that cannot be used."""
         environ = {**_config_file(environ.get("AZUREML_CONFIG_FILE", "")), **environ}
         values = {each.name: each.metadata["rule"].read(environ) for each in fields(cls)}
+        if bool(values["tls_cert_file"]) != bool(values["tls_key_file"]):
+            given, missing = ("CERT", "KEY") if values["tls_cert_file"] else ("KEY", "CERT")
+            raise SettingError(f"TLS_{given}_FILE is set, but TLS_{missing}_FILE is not. Set both, or neither.")
         # Whoever names an application root has a script of their own there, as on Azure ML.
         own_root = environ.get("APP_ROOT") or environ.get("AML_APP_ROOT")
         script = environ.get("ENTRY_SCRIPT") or environ.get("AZUREML_ENTRY_SCRIPT")
@@ -244,6 +275,11 @@ class Settings:
             script or ("score.py" if own_root else "examples/digits/score.py")
         )
         return cls(**values)
+
+    @property
+    def stop_s(self) -> int:
+        """How long requests may take to finish once no more are accepted, in seconds."""
+        return self.scoring_timeout_ms // 1000 + 2
 
     @property
     def needs_key(self) -> bool:

@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from time import monotonic
 
 from supervisor import events  # type: ignore[import-untyped]
 from supervisor.medusa import asyncore_25  # type: ignore[import-untyped]
@@ -21,6 +22,7 @@ from supervisor.options import ServerOptions  # type: ignore[import-untyped]
 from supervisor.states import SupervisorStates  # type: ignore[import-untyped]
 from supervisor.supervisord import Supervisor  # type: ignore[import-untyped]
 
+from .lifecycle import Lifecycle
 from .settings import SettingError, Settings
 
 MISCONFIGURED = 3  # Gunicorn's code for "worker failed to boot", and Azure ML's for a script that cannot be loaded
@@ -56,10 +58,41 @@ class Options(ServerOptions):  # type: ignore[misc]
 class Service(Supervisor):  # type: ignore[misc]
     """The supervisor of triton and gunicorn."""
 
+    def __init__(self, options: Options, lifecycle: Lifecycle, drain_seconds: int) -> None:
+        super().__init__(options)
+        self._lifecycle = lifecycle
+        self._drain_seconds = drain_seconds
+        self._drained_at: float | None = None  # when the programs are to be stopped
+
     def runforever(self) -> None:
         """Run until all programs have stopped."""
         events.subscribe(events.ProcessStateFatalEvent, self.gave_up)
         super().runforever()
+
+    def handle_signal(self) -> None:
+        """Drain at the first SIGTERM, stop at a second one and at SIGINT, which is a person's; stop at once at a third.
+
+        To drain is to say "not ready", and go on until load balancers have noticed. Called once a second at least.
+        """
+        number = self.options.get_signal()
+        if number in (signal.SIGTERM, signal.SIGINT):
+            self._told_to_stop(wait=number == signal.SIGTERM)
+        elif number == signal.SIGUSR2:
+            self.options.reopenlogs()
+        if self._drained_at is not None and monotonic() >= self._drained_at:
+            self.options.end(0)
+
+    def _told_to_stop(self, wait: bool) -> None:
+        if self.options.mood < SupervisorStates.RUNNING:
+            self.process_groups["gunicorn"].processes["gunicorn"].signal(signal.SIGQUIT)
+            return
+        if self._drained_at is None:
+            self._lifecycle.drain()
+            if wait and self._drain_seconds:
+                print(f"Draining for {self._drain_seconds} s", flush=True)  # noqa: T201
+                self._drained_at = monotonic() + self._drain_seconds
+                return
+        self._drained_at = monotonic()
 
     def gave_up(self, event: events.ProcessStateFatalEvent) -> None:
         """End the service: something outside (Docker, Kubernetes) decides better than we whether to try once more."""
@@ -98,6 +131,7 @@ def environment(settings: Settings, directory: Path) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",  # what a script prints reaches the log at once
         "TMPDIR": str(directory),
         "AZUREML_MODEL_DIR": str(settings.model_dir),  # where scripts look for files beside the models
+        "ALLOW_NO_MODELS": "on" if settings.allow_no_models else "off",
         "TRITON": "on" if settings.triton else "off",
         "TRITON_HTTP_PORT": str(settings.triton_http_port),
         "TRITON_METRICS_PORT": str(settings.triton_metrics_port),
@@ -105,6 +139,7 @@ def environment(settings: Settings, directory: Path) -> dict[str, str]:
         "TRITON_EXTRA_ARGS": settings.triton_extra_args,
         "MODEL_REPOSITORY": str(settings.model_repository),
         "INSTANCE": settings.instance,
+        "STOP_SECONDS": str(settings.stop_s + 5),
     }
 
 
@@ -155,7 +190,7 @@ def main(arguments: Sequence[str]) -> int:
     options.realize([*arguments, *(["--user=root"] if os.getuid() == 0 else [])])
     try:
         with terminal(), contextlib.suppress(asyncore_25.ExitNow):
-            Service(options).main()
+            Service(options, Lifecycle(settings.worker_count, directory), settings.drain_s).main()
     finally:
         options.close_logger()
         shutil.rmtree(directory, ignore_errors=True)

@@ -1,66 +1,172 @@
 """Gunicorn's gevent worker, answering in this service's way where no route is reached."""
 
+import ctypes
 import ipaddress
 import socket
 import ssl
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from time import monotonic
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import gevent
+from gevent.event import Event
+from gevent.pool import Pool
+from gevent.server import StreamServer
 from gunicorn import util
 from gunicorn.http import wsgi
 from gunicorn.http.errors import NoMoreData, ParseException
 from gunicorn.http.unreader import SocketUnreader
+from gunicorn.sock import ssl_context
+from gunicorn.workers.base_async import AsyncWorker
 from gunicorn.workers.ggevent import GeventWorker
 from werkzeug.http import HTTP_STATUS_CODES
 
 from . import errors, log, plain_http, request_ids
+from .lifecycle import Lifecycle, State
+from .readiness import Readiness
 
 UNREAD_BYTES = 65536  # of a body that its route did not read; for more, the connection is not worth keeping
 LINGER_S = 2.0
-STOPPING_WAIT_S = 1.0  # for the request of a caller who has just connected, when the worker is stopping
+# An idle keep-alive connection costs a greenlet and a place among worker_connections. Load balancers keep connections
+# for about a minute and must not find them closed first.
+KEEPALIVE_S = 75.0
+CONNECTING_S = 0.3  # for those who are about to, when the service is stopping: a round trip
+STOPPING_WAIT_S = 2.0  # for the request of a caller who has just connected, when the worker is stopping
+STOPPING_POLL_S = 0.1
+STALL_S = 30.0  # without a byte of a body that is not complete, or of an answer that is not taken
+HANDSHAKE_S = 10.0  # for a caller to agree on encryption
+SIBLINGS_S = 0.1  # between two looks whether this worker is to accept connections
 RECEIVE_BYTES = 65536
 READ = 1  # libev's
-_receive = SocketUnreader.chunk
-_unread: dict[socket.socket, bytes] = {}  # what a connection sent that was no plain request
+SO_ATTACH_FILTER = 26  # Linux's; Python's socket module has no name for it
+
+
+class _Listener:
+    """What is asked of a listener after it was closed, as it is before the connections that it has accepted."""
+
+    def __init__(self, name: Any) -> None:  # noqa: ANN401 - an address, of whatever family
+        self._name = name
+
+    def getsockname(self) -> Any:  # noqa: ANN401
+        """Tell the address, as a socket does."""
+        return self._name
+
+
+class _Connection:
+    """A caller's connection.
+
+    waits_since: when the wait for a request began, None while one is served. unread: what came that was no plain
+    request, and is Gunicorn's to read.
+    """
+
+    __slots__ = ("client", "unread", "waits_since")
+
+    def __init__(self, client: socket.socket) -> None:
+        self.client = client
+        self.waits_since: float | None = None
+        self.unread = b""
 
 
 class Worker(GeventWorker):
     """A worker process: one entry script, one event loop."""
 
+    lifecycle: Lifecycle
+    readiness: Readiness
+    _keeps_connections: bool
+
+    def run(self) -> None:
+        """Accept connections and serve them until told to stop, then finish those that there are."""
+        servers, pools = [], []
+        for listener in self.sockets:
+            listener.setblocking(True)
+            pools.append(Pool(self.worker_connections))
+            named = _Listener(listener.getsockname())
+            servers.append(StreamServer(listener, partial(self.handle, named), spawn=pools[-1]))
+            if self.cfg.workers > 1:
+                servers[-1].max_accept = 1
+        # While no worker can score, each one answers probes; later a new one leaves all connections to those that can.
+        while self.alive and not self.readiness.initialised and self.lifecycle.ready_workers():
+            self.notify()
+            self._stop.wait(SIBLINGS_S)
+        for server in servers:
+            server.start()
+        while self.alive:
+            self.notify()
+            self._stop.wait(1.0)
+        if self.lifecycle.state is State.DRAINING:
+            for listener in self.sockets:
+                refuse(listener)
+            gevent.sleep(CONNECTING_S)
+        for server in servers:
+            server.stop_accepting()
+            while accepted := server.do_read():  # connections that wait to be accepted would be reset by close()
+                server.do_handle(*accepted)
+            server.close()
+        end = monotonic() + self.cfg.graceful_timeout
+        while any(map(len, pools)) and monotonic() < end:
+            self.notify()
+            gevent.sleep(STOPPING_POLL_S)
+
+    def handle_exit(self, sig: int, frame: Any) -> None:  # noqa: ANN401
+        """Stop (SIGTERM), at once rather than within a second."""
+        super().handle_exit(sig, frame)
+        self._stop.set()
+
     @contextmanager
     def timeout_ctx(self) -> Iterator[None]:  # type: ignore[override]  # the stub forgot what it returns
         """Bound the wait for a connection's next request; Gunicorn enters this before it reads one."""
-        connection = cast("gevent.Greenlet[..., None]", gevent.getcurrent())
-        self._waiting[connection] = monotonic()
+        connection = self._connections[gevent.getcurrent()]
+        connection.waits_since = monotonic()
         try:
             yield
         finally:
-            del self._waiting[connection]
+            connection.waits_since = None
 
     def notify(self) -> None:
-        """Show a sign of life, once a second; hang up where nothing came for too long.
+        """Show a sign of life, once a second; let go of the connections on which nothing came for too long.
 
-        When the worker is stopping, that is soon, where no request is under way: Gunicorn itself would wait for idle
-        keep-alive connections as long as for requests, for graceful_timeout.
+        When the worker is stopping, that is soon: Gunicorn itself would wait for idle keep-alive connections as long
+        as for requests, for graceful_timeout. While the service drains, callers are sent elsewhere, answer by answer.
         """
         super().notify()
-        latest = monotonic() - (self.cfg.keepalive if self.alive else STOPPING_WAIT_S)
-        for connection, since in self._waiting.items():
-            if since < latest:
-                connection.kill(NoMoreData(), block=False)
+        if self._keeps_connections and self.lifecycle.state is State.DRAINING:
+            self._keeps_connections = False
+            self.cfg.set("keepalive", 0)  # for what Gunicorn answers
+        latest = monotonic() - (KEEPALIVE_S if self.alive else STOPPING_WAIT_S)
+        for connection in self._connections.values():
+            if connection.waits_since is not None and connection.waits_since < latest:
+                # Whoever waits reads to the end now, but first what has come in the meantime. A socket's own shutdown:
+                # that of an encrypted one forgets its keys.
+                with suppress(OSError):
+                    socket.socket.shutdown(connection.client, socket.SHUT_RD)
 
     def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:  # noqa: ANN401
-        """Serve a connection's plain requests, then leave what else comes on it to Gunicorn."""
-        name = listener.getsockname()  # now, for when the worker stops the listener is closed before its connections
+        """Serve a connection."""
+        if self._tls:
+            try:
+                with gevent.Timeout(HANDSHAKE_S, TimeoutError):
+                    client = self._tls.wrap_socket(client, server_side=True)
+            except OSError:  # this one speaks no TLS, or does not trust us; ssl.SSLError is one of them
+                client.close()
+                return
+        greenlet = gevent.getcurrent()
+        self._connections[greenlet] = connection = _Connection(client)
+        try:
+            self._handle(listener, connection, addr)
+        finally:
+            del self._connections[greenlet]
+
+    def _handle(self, listener: Any, connection: _Connection, addr: Any) -> None:  # noqa: ANN401
+        """Serve the plain requests, then leave what else comes to Gunicorn."""
+        client = connection.client
         # That an encrypted socket can be read does not mean that its data can; a Unix socket's caller has no address.
         if isinstance(addr, tuple) and not isinstance(client, ssl.SSLSocket):
             try:
-                unread = self._serve_plain(name, client, addr)
-            except (NoMoreData, OSError):  # this end hangs up, or the other one has
+                unread = self._serve_plain(listener.getsockname(), connection, addr)
+            except (NoMoreData, OSError):  # the other end has hung up
                 unread = b""
             except Exception as error:  # as Gunicorn's handle() does
                 self.handle_error(None, client, addr, error)
@@ -68,26 +174,25 @@ class Worker(GeventWorker):
             if not unread:
                 close(client)
                 return
-            _unread[client] = unread
-        super().handle(SimpleNamespace(getsockname=lambda: name), client, addr)  # type: ignore[arg-type]
+            connection.unread = unread
+        AsyncWorker.handle(self, listener, client, addr)
 
-    def _serve_plain(self, name: Any, client: socket.socket, addr: Any) -> bytes:  # noqa: ANN401
+    def _serve_plain(self, name: Any, connection: _Connection, addr: Any) -> bytes:  # noqa: ANN401
         """Return what is not a plain request, or nothing when the connection is to be closed."""
+        client = connection.client
+        client.settimeout(STALL_S)
         base, not_plain = self._of_connection(name, addr)
         readable = gevent.get_hub().loop.io(client.fileno(), READ)
-        connection = cast("gevent.Greenlet[..., None]", gevent.getcurrent())
         data = b""
         try:
             while True:
                 if not data:
                     # Wait before receiving, since the next request is hardly ever there already; and a connection that
                     # always had one would let no other greenlet run.
-                    self._waiting[connection] = monotonic()
-                    try:
-                        gevent.socket.wait(readable)
-                        data = client.recv(RECEIVE_BYTES)
-                    finally:
-                        del self._waiting[connection]
+                    connection.waits_since = monotonic()
+                    gevent.socket.wait(readable)
+                    data = client.recv(RECEIVE_BYTES)
+                    connection.waits_since = None
                 request = data and plain_http.parse(data, client, base, not_plain)
                 if not request:
                     return data
@@ -106,8 +211,8 @@ class Worker(GeventWorker):
         if self.nr >= self.max_requests:
             self.alive = False
         unread = request.body.left if request.body else 0
-        keep_alive = self.alive and bool(self.cfg.keepalive) and unread <= UNREAD_BYTES
-        keep_alive = reply.send(client, chunks, self.cfg, keep_alive)
+        keep_alive = self.alive and self._keeps_connections and unread <= UNREAD_BYTES
+        keep_alive = reply.send(client, chunks, self.cfg, keep_alive and not reply.status.startswith("408"))
         if unread and keep_alive:
             with self.timeout_ctx():
                 request.environ["wsgi.input"].read()
@@ -139,10 +244,13 @@ class Worker(GeventWorker):
 
     def init_process(self) -> None:
         """Run the worker."""
-        self._waiting: dict[gevent.Greenlet[..., None], float] = {}
+        self._connections: dict[object, _Connection] = {}
+        self._keeps_connections = True
+        self._stop = Event()
+        self._tls = ssl_context(self.cfg) if self.cfg.is_ssl else None
         util.write_error = write_error
         util.close = close
-        SocketUnreader.chunk = receive  # type: ignore[assignment]
+        SocketUnreader.chunk = lambda unreader, *_: self.receive(unreader.sock)  # type: ignore[method-assign]
         super().init_process()
 
     def handle_request(self, listener_name: Any, req: Any, sock: socket.socket, addr: Any) -> bool:  # noqa: ANN401
@@ -152,11 +260,29 @@ class Worker(GeventWorker):
         keeps coming: one caller who sent for 12 s held up all others, and the probes, for 12 s.
         """
         super().handle_request(listener_name, req, sock, addr)
-        with suppress(ParseException), self.timeout_ctx():  # suppressed: the request has been answered, once is enough
+        with (
+            suppress(ParseException, TimeoutError),
+            self.timeout_ctx(),
+        ):  # suppressed: the request has been answered, once is enough
             req.body.read(UNREAD_BYTES)
             if not req.body.read(1):
                 return True
         raise StopIteration
+
+    def receive(self, sock: socket.socket) -> bytes:
+        """Receive for Gunicorn: first what was no plain request, then from the socket.
+
+        From there once the other greenlets have had their turn. gevent's recv() gives them none while data keeps
+        coming: a body of a million chunks held up the probes for 3.5 s. Raises TimeoutError when a body stalls.
+        """
+        connection = self._connections.get(gevent.getcurrent())
+        if connection and connection.unread:
+            unread, connection.unread = connection.unread, b""
+            return unread
+        gevent.sleep()
+        waits_for_request = connection and connection.waits_since is not None
+        sock.settimeout(None if waits_for_request else STALL_S)
+        return sock.recv(RECEIVE_BYTES)
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:  # noqa: ANN401
         """Answer what is not valid HTTP; Gunicorn finds the status."""
@@ -164,16 +290,22 @@ class Worker(GeventWorker):
         super().handle_error(req, client, addr, exc)
 
 
-def receive(unreader: SocketUnreader, *args: Any) -> bytes:  # noqa: ANN401
-    """Receive in place of SocketUnreader.chunk: first what was no plain request, then from the socket.
+def refuse(listener: socket.socket) -> None:
+    """Let nobody begin to connect to this listener; those who have begun come through.
 
-    From there once the other greenlets have had their turn. gevent's recv() gives them none while data keeps coming: a
-    body of a million chunks held up the probes for 3.5 s.
+    A socket filter that drops each packet with the flag SYN. Its sender tries again, and finds the port closed or
+    another service there. Source: Linux, Documentation/networking/filter.rst.
     """
-    if unread := _unread.pop(unreader.sock, None):
-        return unread
-    gevent.sleep()
-    return _receive(unreader, *args)
+    code = struct.pack(
+        "HBBI HBBI HBBI HBBI",
+        *(0x30, 0, 0, 13),  # load the byte of the TCP header that holds the flags
+        *(0x45, 0, 1, 2),  # go on if SYN is set, else skip one
+        *(0x06, 0, 0, 0),  # return: drop
+        *(0x06, 0, 0, 0xFFFFFFFF),  # return: keep all of it
+    )
+    instructions = ctypes.create_string_buffer(code, len(code))
+    with suppress(OSError):  # where the kernel has no such filter, a connection of that moment may be reset
+        listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HL", 4, ctypes.addressof(instructions)))
 
 
 def close(sock: socket.socket) -> None:

@@ -48,6 +48,7 @@ class Service:
             "PORT": str(self.port),
             "TRITON_HTTP_PORT": str(self.triton_port),
             "TRITON_METRICS_PORT": str(self.triton_metrics_port),
+            "DRAIN_SECONDS": "0",
         } | env
         self.url = f"http://127.0.0.1:{ports['PORT']}"
         with log.open("wb") as output:

@@ -1,14 +1,19 @@
 """The Triton client that entry scripts get: tritonclient's own, with clear failures and without a queue."""
 
 import http.client
+import re
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
 from typing import Any, ClassVar
 
 import tritonclient.http  # type: ignore[import-untyped]
 from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
 
-from ..errors import BadInput, ScoringError, TritonFailed, TritonTimeout, TritonUnavailable
+from ..deadline import current
+from ..errors import BadInput, ScoringError, TritonBusy, TritonFailed, TritonTimeout, TritonUnavailable
+from . import process
 from .connections import connections
 
 # Upstream's default of 1 makes the greenlets of a worker take turns on one socket: Triton never sees two requests at
@@ -18,6 +23,10 @@ CONNECTIONS = 512
 # Where scripts written for Azure ML look for Triton. They are sent to this service's own, wherever that listens; the
 # address also spares the look-up of "localhost", which tries ::1 first, where Triton does not listen.
 CUSTOMARY_URLS = ("localhost:8000", "127.0.0.1:8000")
+
+
+DEAD_MODEL = re.compile(r"^Stub process '.*' is not healthy\.")
+TIMEOUT_AT = 7  # the place of `timeout` in infer(), after model_name and inputs
 
 
 class Refused(BadInput, InferenceServerException):  # type: ignore[misc]
@@ -33,6 +42,14 @@ class Failed(TritonFailed, InferenceServerException):  # type: ignore[misc]
 
 class Busy(TritonUnavailable, InferenceServerException):  # type: ignore[misc]
     """Triton's 503: the server is stopping or the model is not available at the moment."""
+
+
+class QueueFull(TritonBusy, InferenceServerException):  # type: ignore[misc]
+    """Triton's 503: the model's queue holds max_queue_size requests."""
+
+
+class QueueTimeout(TritonTimeout, InferenceServerException):  # type: ignore[misc]
+    """Triton's 503: the request waited in the model's queue for longer than its timeout."""
 
 
 class Unreachable(TritonUnavailable, ConnectionError):
@@ -71,7 +88,8 @@ class InferenceServerClient(tritonclient.http.InferenceServerClient):  # type: i
         super().__init__(
             url, verbose, concurrency, connection_timeout, network_timeout, max_greenlets, ssl, *args, **kwargs
         )
-        if url == self.service_url and not ssl:
+        self._is_of_service = url == self.service_url and not ssl
+        if self._is_of_service:
             self._client_stub = connections(url, connection_timeout, network_timeout)
 
     def _get(self, request_uri: str, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
@@ -89,9 +107,16 @@ class InferenceServerClient(tritonclient.http.InferenceServerClient):  # type: i
     def infer(self, model_name: str, inputs: Sequence[Any], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         """Ask one model once, as upstream's infer().
 
-        Raises Refused naming what the model takes and what was sent, Failed, Busy, Unreachable, TimedOut.
+        Where the model's queue policy allows, it waits in Triton's queue no longer than the scoring request has time.
+        Raises Refused naming what the model takes and what was sent, Failed, Busy, QueueFull, QueueTimeout,
+        Unreachable, TimedOut.
         Source: Open Inference Protocol, POST v2/models/{model}/infer.
         """
+        if self._is_of_service and len(args) <= TIMEOUT_AT and kwargs.get("timeout") is None:
+            version = args[0] if args else kwargs.get("model_version", "")
+            with suppress(InferenceServerException):  # no such model: that infer() will tell
+                if takes_timeout(model_name, version):
+                    kwargs["timeout"] = time_left_us()
         try:
             return super().infer(model_name, inputs, *args, **kwargs)
         except InferenceServerException as error:
@@ -120,17 +145,46 @@ def unreachable(request_uri: str, error: Exception) -> ScoringError:
 
 
 def explain(error: InferenceServerException) -> ScoringError:
-    """Tell what Triton's answer means to our client, by its status alone."""
+    """Tell what Triton's answer means to our client.
+
+    By its status; its 503 means several things, which only the text tells apart, and so does its 500 for a model whose
+    process has died. Source: Triton 2.51's dynamic batcher (core) and Python backend.
+    """
     if isinstance(error, ScoringError):
         return error
     status = error.status() or ""
     text = error.message()
     if status == "503":
+        if "Exceeds maximum queue size" in text:
+            return QueueFull("The model's queue in Triton is full. Try again shortly.", status)
+        if "Request timeout expired" in text:
+            return QueueTimeout("The request waited too long in the model's queue in Triton. Try again later.", status)
         return Busy(f"Triton does not take requests at the moment: {text}. Try again shortly.", status)
+    if DEAD_MODEL.search(text):
+        process.restart(text)
+        return Busy(f"A model's process in Triton has died: {text} Triton is started anew. Try again shortly.", status)
     if status.startswith("4"):
         return Refused(f"Triton refused the request: {text.rstrip('.')}.", status)
     # The text of a Python-backend failure holds its traceback, so it goes to the log alone, as this failure's cause.
     return Failed("Triton failed to answer. Check the logs for more info.", status)
+
+
+@cache
+def takes_timeout(model_name: str, model_version: str = "") -> bool:
+    """Whether a request to this model may say how long it wants to wait in the model's queue.
+
+    Raises InferenceServerException when there is no such model, ConnectionError when Triton is not there.
+    Source: Triton's model configuration extension, ModelQueuePolicy.
+    """
+    client = InferenceServerClient(InferenceServerClient.service_url)
+    batching = client.get_model_config(model_name, model_version).get("dynamic_batching", {})
+    return bool(batching.get("default_queue_policy", {}).get("allow_timeout_override"))
+
+
+def time_left_us() -> int | None:
+    """Tell how many microseconds the scoring request has left, if this is part of one."""
+    deadline = current.get()
+    return max(int(deadline.left_s() * 1e6), 1) if deadline else None
 
 
 def hand_to_scripts(service_url: str | None) -> None:

@@ -9,10 +9,13 @@ from typing import Any
 import gevent
 from gevent.monkey import get_original
 
+from ..deadline import current
+
 READ, WRITE = 1, 2  # libev's
 RECEIVE_BYTES = 65536
 # Up to this size, head and body are joined and sent in one call; beyond it the copy costs more than the second call.
 JOIN_BYTES = 65536
+LATE_S = 0.1  # beyond a scoring request's deadline, which so comes first where it can
 
 _Socket = get_original("socket", "socket")
 _ThreadLocal = get_original("threading", "local")
@@ -50,7 +53,7 @@ class _Idle(_ThreadLocal):  # type: ignore[misc,valid-type]
 class _Connection:
     """One socket, and how to wait for it."""
 
-    def __init__(self, address: tuple[str, int], connect_timeout: float, timeout: float) -> None:
+    def __init__(self, address: tuple[str, int], connect_timeout: float) -> None:
         opened = gevent.socket.create_connection(address, connect_timeout)
         opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # The plain socket: gevent's own tries before it waits, and an answer is never there at the first try.
@@ -59,7 +62,7 @@ class _Connection:
         loop = gevent.get_hub().loop
         self._readable = loop.io(self._socket.fileno(), READ)
         self._writable = loop.io(self._socket.fileno(), WRITE)
-        self._timeout = timeout
+        self.timeout = 0.0  # in s, of the call under way
 
     def close(self) -> None:
         self._readable.close()
@@ -81,7 +84,7 @@ class _Connection:
         except BlockingIOError:
             rest = memoryview(data)
         while rest:
-            gevent.socket.wait(self._writable, self._timeout, TimeoutError("timed out"))
+            gevent.socket.wait(self._writable, self.timeout, TimeoutError("timed out"))
             with contextlib.suppress(BlockingIOError):
                 rest = rest[self._socket.send(rest) :]
 
@@ -108,7 +111,7 @@ class _Connection:
             try:
                 received = self._socket.recv_into(body[at:])
             except BlockingIOError:
-                gevent.socket.wait(self._readable, self._timeout, TimeoutError("timed out"))
+                gevent.socket.wait(self._readable, self.timeout, TimeoutError("timed out"))
                 continue
             if not received:
                 raise ConnectionError("Triton closed the connection in the middle of its answer")
@@ -117,7 +120,7 @@ class _Connection:
 
     def _more(self) -> bytes:
         while True:
-            gevent.socket.wait(self._readable, self._timeout, TimeoutError("timed out"))
+            gevent.socket.wait(self._readable, self.timeout, TimeoutError("timed out"))
             with contextlib.suppress(BlockingIOError):
                 if data := self._socket.recv(RECEIVE_BYTES):
                     return bytes(data)
@@ -139,7 +142,7 @@ class Connections:
     Takes the place of the geventhttpclient in tritonclient's client, whose get() and post() it has. Any thread may use
     it. Relies on how Triton's HTTP server answers: always with a Content-Length.
     Calls raise TimeoutError when Triton neither takes nor sends anything for the timeout (in s), ConnectionError when
-    it is not there or hangs up; nothing is sent twice.
+    it is not there or hangs up. A request is sent once more if Triton had closed an idle connection before it came.
     """
 
     def __init__(self, url: str, connect_timeout: float, timeout: float) -> None:
@@ -160,8 +163,31 @@ class Connections:
         return self.call(self.head("POST", request_uri, {**(headers or {}), "Content-Length": len(data)}), data)
 
     def call(self, head: bytes, *body: bytes | memoryview) -> Response:
-        """Send a request and wait for its answer. head: what head() made, or that and the beginning of the body."""
-        connection = self._take()
+        """Send a request and wait for its answer. head: what head() made, or that and the beginning of the body.
+
+        The timeout is that of the scoring request, where this is part of one and less is left of its time.
+        """
+        deadline = current.get()
+        if deadline is None:
+            return self._call(self._timeout, head, *body)
+        deadline.doing = "waiting for Triton"
+        response = self._call(min(self._timeout, max(deadline.left_s(), 0) + LATE_S), head, *body)
+        deadline.doing = "in run()"
+        return response
+
+    def _call(self, timeout: float, head: bytes, *body: bytes | memoryview) -> Response:
+        connection = self._idle_one()
+        if connection:
+            try:
+                return self._exchange(connection, timeout, head, *body)
+            except (ConnectionResetError, BrokenPipeError):
+                # A reset means that Triton has not read the request: it closed the connection, idle for it, when the
+                # request was on its way. Had it died while it worked on the request, that would be an end of data.
+                pass
+        return self._exchange(_Connection(self._address, self._connect_timeout), timeout, head, *body)
+
+    def _exchange(self, connection: _Connection, timeout: float, head: bytes, *body: bytes | memoryview) -> Response:
+        connection.timeout = timeout
         try:
             if sum(map(len, body)) <= JOIN_BYTES:
                 connection.send(b"".join((head, *body)))
@@ -188,11 +214,11 @@ class Connections:
     def close(self) -> None:
         """Close nothing: a client that is closed leaves the idle connections to the others."""
 
-    def _take(self) -> _Connection:
+    def _idle_one(self) -> _Connection | None:
         idle = self._idle.connections
         while idle:
             connection: _Connection = idle.pop()  # the last one used: those beyond what is needed stay idle
             if connection.is_alive():
                 return connection
             connection.close()
-        return _Connection(self._address, self._connect_timeout, self._timeout)
+        return None

@@ -14,7 +14,7 @@ from tritonclient.utils import (  # type: ignore[import-untyped]
     triton_to_np_dtype,
 )
 
-from .client import InferenceServerClient, Refused, explain, unreachable
+from .client import InferenceServerClient, Refused, explain, takes_timeout, time_left_us, unreachable
 from .connections import Response, connections
 
 HEADS = 256  # request heads kept, one for each combination of shapes
@@ -43,6 +43,7 @@ class TritonModel:
         self._dtypes = {each: _dtype(datatype) for each, (datatype, _) in self.inputs.items()}
         self._uri = f"/v2/models/{quote(name)}{f'/versions/{version}' if version else ''}/infer"
         self._connections = connections(url)
+        self._takes_timeout = takes_timeout(name, version)
         self._heads: dict[tuple[Any, ...], bytes] = {}
 
     def __call__(self, **inputs: ArrayLike) -> dict[str, NDArray[Any]]:
@@ -52,7 +53,7 @@ class TritonModel:
         and a dtype that can become the model's without loss of kind does (float64 to FP32, not float to INT64).
         Returns an array for each output, read-only where it is a view of what was received. BYTES are arrays of bytes.
         Raises Refused (400) for what does not fit the model, TypeError for names that are not the model's, Failed,
-        Busy, Unreachable, TimedOut.
+        Busy, QueueFull, QueueTimeout, Unreachable, TimedOut.
         """
         if inputs.keys() != self.inputs.keys():
             raise TypeError(
@@ -60,7 +61,9 @@ class TritonModel:
             )
         tensors = [self._tensor(name, np.asarray(inputs[name])) for name in self.inputs]
         shapes = tuple([(shape, len(data)) for shape, data in tensors])
-        head = self._heads.get(shapes) or self._head(shapes)
+        head = self._head(shapes, time_left_us()) if self._takes_timeout else self._heads.get(shapes)
+        if not head:
+            head = self._keep(shapes, self._head(shapes, None))
         try:
             response = self._connections.call(head, *[data for _, data in tensors])
         except OSError as error:
@@ -87,12 +90,19 @@ class TritonModel:
         datatype, dims = self.inputs[name]
         return Refused(f"Input {name!r} of model {self.name!r} takes {datatype} {dims}. The request gave {given}.")
 
-    def _head(self, shapes: tuple[Any, ...]) -> bytes:
+    def _keep(self, shapes: tuple[Any, ...], head: bytes) -> bytes:
+        if len(self._heads) >= HEADS:
+            self._heads.clear()
+        self._heads[shapes] = head
+        return head
+
+    def _head(self, shapes: tuple[Any, ...], timeout_us: int | None) -> bytes:
         """Write what comes before the tensors, the HTTP head and the JSON header, if the shapes are the model's."""
         for (name, (datatype, dims)), (shape, _) in zip(self.inputs.items(), shapes, strict=True):
             if len(shape) != len(dims) or any(dim not in (-1, size) for size, dim in zip(shape, dims, strict=True)):
                 given = "BYTES" if datatype == "BYTES" else self._dtypes[name].name
                 raise self._refused(name, f"{given} {list(shape)}")
+        parameters = {"binary_data_output": True} | ({"timeout": timeout_us} if timeout_us else {})
         header = orjson.dumps(
             {
                 "inputs": [
@@ -104,16 +114,13 @@ class TritonModel:
                     }
                     for (name, (datatype, _)), (shape, size) in zip(self.inputs.items(), shapes, strict=True)
                 ],
-                "parameters": {"binary_data_output": True},
+                "parameters": parameters,
             }
         )
         length = len(header) + sum(size for _, size in shapes)
         head = self._connections.head(
             "POST", self._uri, {"Content-Length": length, "Inference-Header-Content-Length": len(header)}
         )
-        if len(self._heads) >= HEADS:
-            self._heads.clear()
-        self._heads[shapes] = head + header
         return head + header
 
 

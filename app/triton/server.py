@@ -35,6 +35,7 @@ class TritonServer:
         self._metrics_url = f"http://127.0.0.1:{settings.triton_metrics_port}/metrics"
         # Whoever takes loading into their own hands has models in the repository that are not to be served.
         self._loads_all = "--model-control-mode" not in settings.triton_extra_args
+        self.may_be_empty = settings.allow_no_models
         self._client = InferenceServerClient(
             self.url, connection_timeout=PROBE_TIMEOUT_S, network_timeout=PROBE_TIMEOUT_S
         )

@@ -1,0 +1,30 @@
+"""Starting Triton anew, when it is up and yet of no use."""
+
+import logging
+import os
+import signal
+import tempfile
+from pathlib import Path
+from time import time
+
+LOG = logging.getLogger("scoregate")
+PAUSE_S = 10.0  # between two restarts: a model that dies again and again does not take the others with it
+
+
+def restart(reason: str) -> None:
+    """Kill this service's Triton; supervisord starts it again. Once, however many requests and workers find out.
+
+    The launcher leaves Triton's pid in a file. It is killed outright, since it would wait for the dead model; the
+    processes of the others notice and end.
+    """
+    directory = Path(tempfile.gettempdir())
+    pid = directory / "triton.pid"
+    done = directory / "triton-restarted"
+    try:
+        if done.exists() and (done.stat().st_mtime > pid.stat().st_mtime or time() - done.stat().st_mtime < PAUSE_S):
+            return  # by another request, or a moment ago
+        done.touch()
+        os.kill(int(pid.read_text()), signal.SIGKILL)
+    except (FileNotFoundError, ProcessLookupError):  # a Triton that is not ours, or that died by itself
+        return
+    LOG.error("Triton is started anew: %s", reason)

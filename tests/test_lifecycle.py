@@ -1,0 +1,202 @@
+"""Starting, ready, draining, stopped; and a reload in between. With real load and real signals."""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import threading
+from collections import Counter
+
+import pytest
+import requests
+from service import ROOT, Service, wait_until
+
+ECHO = "import os, time\ndef init(): pass\ndef run(data): return {answer}\n"
+
+
+class Load:
+    """Callers who send one request after the other on connections that they keep, until the port is closed.
+
+    outcomes: answers by (status, body); anything else that befell a request by the name of its error. A port that
+    refuses is where a load balancer would have gone elsewhere: no request was sent, so none was lost.
+    """
+
+    def __init__(self, port: int, connections: int, body: str = "x") -> None:
+        self.outcomes: Counter[object] = Counter()
+        self._port = port
+        self._body = body
+        self._over = threading.Event()
+        self._threads = [threading.Thread(target=self._call) for _ in range(connections)]
+        for each in self._threads:
+            each.start()
+
+    def end(self) -> Counter[object]:
+        self._over.set()
+        for each in self._threads:
+            each.join(30)
+            assert not each.is_alive(), "a request hangs"
+        return self.outcomes
+
+    def _call(self) -> None:
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)) as connection:
+            self._call_on(connection)
+
+    def _call_on(self, connection: http.client.HTTPConnection) -> None:
+        while not self._over.is_set():
+            try:
+                if connection.sock is None:
+                    connection.connect()
+            except ConnectionRefusedError:
+                return
+            try:
+                connection.request("POST", "/score", self._body)
+                reply = connection.getresponse()
+                outcome: object = (reply.status, reply.read().decode())
+            except (OSError, http.client.HTTPException) as error:
+                outcome = type(error).__name__
+                connection.close()
+            self.outcomes[outcome] += 1
+
+
+@pytest.fixture
+def script(tmp_path):
+    """Write tmp_path/score.py with a run() that returns this expression."""
+
+    def write(answer: str) -> None:
+        (tmp_path / "new").write_text(ECHO.format(answer=answer))
+        (tmp_path / "new").rename(tmp_path / "score.py")
+
+    return write
+
+
+def reason(service: Service) -> str:
+    reply = requests.get(service.url + "/health/ready", timeout=5)
+    return "" if reply.status_code == 200 else reply.json()["message"]
+
+
+def test_sigterm_drains_then_finishes_and_loses_nothing(start, tmp_path, script):
+    script("time.sleep(0.05) or data")
+    service = start(APP_ROOT=tmp_path, TRITON="off", WORKER_COUNT=2, DRAIN_SECONDS=2).wait_ready()
+    load = Load(service.port, 64)
+    wait_until(lambda: sum(load.outcomes.values()) > 500, 20, "under load", service.log)
+    service.process.send_signal(signal.SIGTERM)
+    wait_until(lambda: reason(service) == "The service is stopping. Send requests to another one.", 5, "503")
+    at = sum(load.outcomes.values())
+    wait_until(lambda: sum(load.outcomes.values()) > at + 200, 5, "requests are still answered")
+    assert service.process.wait(15) == 0
+    assert load.end().keys() == {(200, '"x"')}
+
+
+def test_while_it_drains_callers_are_sent_elsewhere_and_the_work_in_flight_is_finished(start, tmp_path, script):
+    script("time.sleep(float(data)) or data")
+    service = start(APP_ROOT=tmp_path, TRITON="off", DRAIN_SECONDS=3).wait_ready()
+    assert service.score("0").headers["Connection"] == "keep-alive"
+    slow = Load(service.port, 1, "6")
+    wait_until(lambda: service.metric("scoregate_requests_in_flight") == 1, 5, "under way")
+    service.process.send_signal(signal.SIGTERM)
+    wait_until(lambda: service.score("0").headers["Connection"] == "close", 5, "sent elsewhere")
+    wait_until(lambda: refused(service), 10, "the listener is closed")
+    assert service.process.poll() is None
+    assert service.process.wait(15) == 0
+    assert slow.end() == {(200, '"6"'): 1}
+
+
+def refused(service: Service) -> bool:
+    try:
+        requests.get(service.url + "/health/live", timeout=2)
+    except requests.ConnectionError:
+        return True
+    return False
+
+
+def test_a_triton_with_idle_connections_does_not_hold_up_the_end(start):
+    service = start().wait_ready()
+    request = json.loads((ROOT / "examples/digits/request.json").read_text())
+    assert service.score(request).ok
+    service.process.send_signal(signal.SIGTERM)
+    assert service.process.wait(10) == 0  # Triton waits 30 s for a connection that somebody keeps
+
+
+def test_a_second_signal_does_not_wait_for_the_drain_nor_a_third_for_requests(start, tmp_path, script):
+    script("time.sleep(float(data)) or data")
+    service = start(APP_ROOT=tmp_path, TRITON="off", DRAIN_SECONDS=600).wait_ready()
+    load = Load(service.port, 1, "300")
+    wait_until(lambda: service.metric("scoregate_requests_in_flight") == 1, 5, "under way")
+    service.process.send_signal(signal.SIGTERM)
+    wait_until(lambda: "stopping" in reason(service), 5, "draining")
+    service.process.send_signal(signal.SIGTERM)
+    wait_until(lambda: refused(service), 10, "the listener is closed")
+    service.process.send_signal(signal.SIGTERM)
+    service.process.wait(15)
+    assert load.end().keys() == {"RemoteDisconnected"}
+
+
+def test_sighup_loads_a_new_script_under_load_and_loses_nothing(start, tmp_path, script):
+    script("1")
+    service = start(APP_ROOT=tmp_path, TRITON="off", WORKER_COUNT=2).wait_ready()
+    load = Load(service.port, 64)
+    wait_until(lambda: load.outcomes[200, "1"] > 500, 20, "under load", service.log)
+    script("time.sleep(0.01) or 2")
+    os.kill(gunicorn(service), signal.SIGHUP)
+    wait_until(lambda: load.outcomes[200, "2"] > 500, 20, "the new script answers", service.log)
+    wait_until(lambda: len(service.children("gunicorn")) == 3, 20, "the old workers have gone", service.log)
+    assert load.end().keys() == {(200, "1"), (200, "2")}
+    assert {service.score("x").json() for _ in range(20)} == {2}
+    assert service.metric("scoregate_worker_restarts_total") == 0
+
+
+def gunicorn(service: Service) -> int:
+    """The pid of Gunicorn's master, whose workers come after it."""
+    return min(service.children("gunicorn"))
+
+
+def test_a_new_script_that_cannot_serve_is_told_and_the_old_one_goes_on(start, tmp_path, script):
+    script("1")
+    service = start(APP_ROOT=tmp_path, TRITON="off", WORKER_COUNT=2).wait_ready()
+    workers = set(service.children("gunicorn"))
+    load = Load(service.port, 8)
+    script("1\nimport no_such")
+    os.kill(gunicorn(service), signal.SIGHUP)
+    service.wait_log("line 4: the script cannot be loaded: ModuleNotFoundError")
+    service.wait_log("the workers go on with the one that they have")
+    wait_until(lambda: set(service.children("gunicorn")) == workers, 20, "only the old workers", service.log)
+    script("2")
+    os.kill(gunicorn(service), signal.SIGHUP)
+    wait_until(lambda: load.outcomes[200, "2"] > 100, 20, "the script that was mended answers", service.log)
+    assert load.end().keys() == {(200, "1"), (200, "2")}
+
+
+def test_readiness_waits_for_all_workers_and_a_new_one_takes_no_requests_before_it_can_score(start, tmp_path):
+    gate = tmp_path / "gate"
+    (tmp_path / "score.py").write_text(
+        "import os, time\n"
+        f"def init():\n    while not os.path.exists({str(gate)!r}): time.sleep(0.02)\n    os.unlink({str(gate)!r})\n"
+        "def run(data): return os.getpid()\n"
+    )
+    service = start(APP_ROOT=tmp_path, TRITON="off", WORKER_COUNT=2)
+    wait_until(lambda: refused(service) is False, 30, "live", service.log)
+    gate.touch()
+    wait_until(
+        lambda: reason(service) == "The service is starting: 1 of 2 workers can score. Try again shortly.", 10, "1"
+    )
+    gate.touch()
+    service.wait_ready()
+
+    def pids() -> set[int]:
+        return {service.score("x").json() for _ in range(40)}
+
+    wait_until(lambda: len(pids()) == 2, 20, "both answer", service.log)
+    os.kill(victim := pids().pop(), signal.SIGKILL)
+    wait_until(lambda: len(service.children("gunicorn")) == 3, 20, "it is replaced", service.log)
+    assert len(pids() - {victim}) == 1
+    assert reason(service) == ""
+    gate.touch()
+    wait_until(lambda: len(pids()) == 2, 20, "the new one answers, too", service.log)
+
+
+def test_a_repository_without_models_is_not_ready_unless_asked_for(start, tmp_path):
+    (tmp_path / "triton").mkdir()
+    (tmp_path / "score.py").write_text(ECHO.format(answer="data"))
+    service = start(APP_ROOT=tmp_path, MODEL_DIR=tmp_path, ALLOW_NO_MODELS="on").wait_ready()
+    assert service.score("x").json() == "x"
