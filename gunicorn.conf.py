@@ -56,6 +56,8 @@ def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - our Worker
     worker.lifecycle = worker.wsgi.extensions["lifecycle"]
     worker.readiness = worker.wsgi.extensions["readiness"]
     worker.readiness.start(worker.age == 1, announce)
+    if prober := worker.wsgi.extensions.get("prober"):
+        prober.start()
 
 
 def announce(models: Any) -> None:  # noqa: ANN401 - list[ModelState], whose module may only be imported in a worker

@@ -12,6 +12,7 @@ from .keys import Keys
 from .lifecycle import Lifecycle
 from .metrics import Metrics
 from .openapi import ApiDocuments
+from .prober import Prober
 from .readiness import Readiness, end_worker
 from .routes import routes
 from .scoring import Scoring, Shortcut
@@ -22,7 +23,8 @@ from .triton import TritonServer, hand_to_scripts
 def create_app() -> Flask:
     """Build each part once and join them; called once in each worker, by the master with WORKER_PRELOAD.
 
-    The caller starts `extensions["readiness"]`. A script that cannot serve ends the process. Raises SettingError.
+    The caller starts `extensions["readiness"]` and `["prober"]`. A script that cannot serve ends the process.
+    Raises SettingError.
     """
     settings = Settings.from_environ(os.environ)
     log.configure_as_in(settings.app_root)
@@ -51,4 +53,6 @@ def create_app() -> Flask:
         app.wsgi_app = Shortcut(app.wsgi_app, scoring, keys, counters, server_version)  # type: ignore[method-assign]
     app.extensions["lifecycle"] = lifecycle
     app.extensions["readiness"] = readiness
+    if triton and settings.ready_probe_s:
+        app.extensions["prober"] = Prober(triton, lifecycle, settings.ready_probe_s)
     return app

@@ -60,6 +60,11 @@ class Lifecycle:
         self._room.mkdir(exist_ok=True)
         (self._room / "draining").touch()
 
+    @property
+    def prober_lock(self) -> Path:
+        """The file whose lock the one worker holds that probes the models."""
+        return self._room / "prober"
+
     def fault_is_new(self) -> bool:
         """Tell one worker of those that find the same fault in the entry script that it is the first."""
         return self._first("fault")

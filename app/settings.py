@@ -174,6 +174,13 @@ class Settings:
     triton: bool = _setting(
         "TRITON", default="on", kind=SWITCH, meaning="`off` runs Gunicorn alone, for scripts that need no Triton."
     )
+    ready_probe_s: int = _setting(
+        "READY_PROBE_SECONDS",
+        default="10",
+        kind=_whole(0, 86400),
+        meaning="How often a model that has answered nobody meanwhile is asked for a tiny inference, in seconds; `0`: "
+        "never.",
+    )
     allow_no_models: bool = _setting(
         "ALLOW_NO_MODELS",
         default="false",

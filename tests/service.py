@@ -49,6 +49,7 @@ class Service:
             "TRITON_HTTP_PORT": str(self.triton_port),
             "TRITON_METRICS_PORT": str(self.triton_metrics_port),
             "DRAIN_SECONDS": "0",
+            "READY_PROBE_SECONDS": "0",
         } | env
         self.url = f"http://127.0.0.1:{ports['PORT']}"
         with log.open("wb") as output:

@@ -4,6 +4,7 @@ from tritonclient.utils import InferenceServerException  # type: ignore[import-u
 
 from .client import InferenceServerClient, explain, hand_to_scripts
 from .model import TritonModel
+from .process import restart
 from .server import ModelState, TritonServer
 
 __all__ = [
@@ -14,4 +15,5 @@ __all__ = [
     "TritonServer",
     "explain",
     "hand_to_scripts",
+    "restart",
 ]

@@ -72,6 +72,13 @@ class TritonModel:
             raise explain(_error(response))
         return _outputs(response)
 
+    def zeros(self) -> dict[str, NDArray[Any]]:
+        """Make the smallest inputs that fit: zeros, or empty BYTES; the size of a dimension that may be any is 1."""
+        return {
+            name: np.full([abs(dim) for dim in dims], b"" if datatype == "BYTES" else 0, self._dtypes[name])
+            for name, (datatype, dims) in self.inputs.items()
+        }
+
     def _tensor(self, name: str, given: NDArray[Any]) -> tuple[tuple[int, ...], bytes | memoryview]:
         """Make the shape and the bytes of an input."""
         wanted = self._dtypes[name]

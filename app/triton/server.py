@@ -54,6 +54,29 @@ class TritonServer:
                 models.append(ModelState(each["name"], "-", "UNAVAILABLE", NOT_LOADED))
         return models
 
+    def may_be_probed(self, model: str, version: str) -> bool:
+        """Whether a request made up by us does no harm: the model keeps no state, answers once, and did not opt out.
+
+        Raises TritonUnavailable, TritonTimeout. Source: Triton's model configuration.
+        """
+        config = self._client.get_model_config(model, version)
+        opted_out = config.get("parameters", {}).get("READY_PROBE", {}).get("string_value", "").lower() == "off"
+        decoupled = config.get("model_transaction_policy", {}).get("decoupled", False)
+        return not (opted_out or decoupled or "sequence_batching" in config)
+
+    def instances(self, model: str, version: str) -> int:
+        """Count the model's instances. Raises TritonUnavailable, TritonTimeout."""
+        groups = self._client.get_model_config(model, version).get("instance_group", [])
+        return sum(each.get("count", 1) * max(len(each.get("gpus", [])), 1) for each in groups) or 1
+
+    def answered(self, model: str, version: str) -> int:
+        """Count the requests that the model has answered. Raises TritonUnavailable, TritonTimeout.
+
+        Source: Triton's statistics extension.
+        """
+        statistics = self._client.get_inference_statistics(model, version)["model_stats"]
+        return sum(each["inference_stats"]["success"]["count"] for each in statistics)
+
     def metrics(self) -> bytes:
         """Read Triton's own metrics, in the Prometheus text format. Raises TritonUnavailable."""
         try:
