@@ -1,11 +1,11 @@
-# The one door to every command: make run, make test, make contract, make bench, make fmt, make pin.
+# The one door to every command: make run, make test, make contract, make bench, make chaos, make fmt, make pin.
 
 PYTHON ?= python3
 # The repository, wherever make was called from (make -C, make -f); its path may hold spaces.
 root := $(shell dirname "$(strip $(MAKEFILE_LIST))")
 in_root := @cd "$(root)" &&
 
-.PHONY: run test contract bench bench-quick install install-dev fmt pin
+.PHONY: run test contract bench bench-quick chaos install install-dev fmt pin
 
 run: install
 	$(in_root) .venv/bin/python -m scoregate.requirements
@@ -28,6 +28,10 @@ bench: install
 
 bench-quick: install
 	$(in_root) .venv/bin/python -m bench --quick $(ARGS)
+
+# The service under load while its processes are killed, held, reloaded and stopped: about 15 minutes.
+chaos: install
+	$(in_root) .venv/bin/python -m bench.chaos $(ARGS)
 
 # $(call installed,FILES): nothing to do while .venv holds what these files ask for.
 installed = { pwd; cat pyproject.toml $(1); } | cmp -s - .venv/installed-$(words $(1)) || { \

@@ -10,7 +10,8 @@ from . import wrk
 from .cases import Case
 from .meter import Reading
 from .peer import Launch, Peer
-from .servers import DoesNotStart, Server, free_ports, post, shared_triton, triton_readiness
+from .ports import free_ports
+from .servers import DoesNotStart, Server, post, shared_triton, triton_readiness
 from .venvs import SERVICE_PYTHON, CannotInstall, python_with
 
 WARM_UP_S = 1

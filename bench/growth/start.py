@@ -7,8 +7,9 @@ from statistics import median
 from .. import cases
 from ..dialects import ask_plainly
 from ..peers import scoregate
+from ..ports import free_ports
 from ..rows import prepare, start
-from ..servers import free_ports, post, triton_readiness
+from ..servers import post, triton_readiness
 from .part import Figures, Part
 
 STARTS = 5

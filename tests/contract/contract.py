@@ -271,8 +271,9 @@ def _failure_difference(expected: Failure, value: Any, seen: Seen, server: Serve
         return f"no message in {_short(value)}"
     if server.ours:
         echoed = seen.header("x-request-id")
-        if set(value) != {"message", "code", "request_id"} or not re.fullmatch("[a-z_0-9]+", str(value["code"])):
-            return f"members {sorted(value)} with code {value.get('code')!r} instead of message, code, request_id"
+        members = {"message", "code", "request_id", *(["detail"] if value.get("code") == "scoring_timeout" else [])}
+        if set(value) != members or not re.fullmatch("[a-z_0-9]+", str(value["code"])):
+            return f"members {sorted(value)} with code {value.get('code')!r} instead of {sorted(members)}"
         if echoed and value["request_id"] != echoed[0]:
             return f"request_id {value['request_id']!r} is not x-request-id {echoed[0]!r}"
     elif set(value) != {"message"}:

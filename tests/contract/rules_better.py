@@ -132,7 +132,8 @@ GROUP = Group(
             "A failure has two members besides `message`: `request_id`, the answer's `x-request-id`, and `code`, "
             "which never "
             "changes: `script_failed`, `scoring_timeout`, `answer_not_serializable`, `bad_input`, "
-            "`unsupported_content_type`, `id_too_long`, `not_found`, `method_not_allowed`.",
+            "`unsupported_content_type`, `id_too_long`, `not_found`, `method_not_allowed`. `scoring_timeout` has a "
+            "third, `detail`: what took the time.",
             code("script_failed", 500, post("raise")),
             code("scoring_timeout", 500, post("sleep"), SET),
             code("answer_not_serializable", 500, post("set")),

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from bench.peer import Launch, Peer
-from bench.servers import free_ports
+from bench.ports import free_ports
 
 SCRIPTS = Path(__file__).parent.parent / "scoregate" / "azure"
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bench.dialects import V2
 from bench.peer import Launch, Peer
-from bench.servers import free_ports
+from bench.ports import free_ports
 
 
 def command(launch: Launch) -> list[str]:
