@@ -79,6 +79,7 @@ class Worker(GeventWorker):
 
     def run(self) -> None:
         """Accept connections and serve them until told to stop, then finish those that there are."""
+        self._tls = ssl_context(self.cfg) if self.cfg.is_ssl else None  # only now is Python's ssl gevent's
         servers, pools = [], []
         for listener in self.sockets:
             listener.setblocking(True)
@@ -247,7 +248,6 @@ class Worker(GeventWorker):
         self._connections: dict[object, _Connection] = {}
         self._keeps_connections = True
         self._stop = Event()
-        self._tls = ssl_context(self.cfg) if self.cfg.is_ssl else None
         util.write_error = write_error
         util.close = close
         SocketUnreader.chunk = lambda unreader, *_: self.receive(unreader.sock)  # type: ignore[method-assign]

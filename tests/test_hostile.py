@@ -1,0 +1,86 @@
+"""Callers who are slow on purpose, or who hide a request in another one, harm nobody else.
+
+More of that kind: test_fuzz.py (bodies without end, headers beyond the limits, what is not valid), test_score.py (idle
+connections), test_connection.py (pipelining).
+"""
+
+import contextlib
+import socket
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+SCRIPT = """
+calls = []
+
+def init():
+    pass
+
+def run(data):
+    calls.append(data)
+    return calls if data == "calls" else data
+"""
+HEAD = b"POST /score HTTP/1.1\r\nHost: x\r\n"
+SLOW = 300
+
+
+@pytest.fixture(scope="module")
+def counting(start_module, tmp_path_factory):
+    root = tmp_path_factory.mktemp("counting")
+    (root / "score.py").write_text(SCRIPT)
+    return start_module(APP_ROOT=root, TRITON="off").wait_ready()
+
+
+def test_slow_heads_and_bodies_that_stop_keep_nobody_waiting_and_are_ended(counting):
+    """A body is given up after 30 s without a byte. Those who send heads a byte at a time are served if they go on."""
+    workers = counting.children("gunicorn")
+    with contextlib.ExitStack() as stack:
+
+        def connect() -> socket.socket:
+            return stack.enter_context(socket.create_connection(("127.0.0.1", counting.port), timeout=60))
+
+        plain, chunked = connect(), connect()
+        plain.sendall(HEAD + b"Content-Length: 5\r\n\r\nab")
+        chunked.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nab")
+        slow = [connect() for _ in range(SLOW)]
+        whole = HEAD + b"Content-Length: 4\r\n\r\nslow"
+        with ThreadPoolExecutor(2) as pool:
+            stalled = [pool.submit(each.makefile("rb").read) for each in (plain, chunked)]
+            for at in range(len(whole)):
+                for each in slow:
+                    each.send(whole[at : at + 1])
+                assert counting.score("x").json() == "x"
+            for each in slow:
+                assert each.recv(1000).startswith(b"HTTP/1.1 200 ")
+            for each in stalled:
+                reply = each.result()  # read until we are hung up on
+                assert reply.startswith(b"HTTP/1.1 408 ")
+                assert b"did not come. Send it without a pause." in reply
+    assert counting.children("gunicorn") == workers
+
+
+@pytest.mark.parametrize(
+    "smuggling",
+    [
+        pytest.param(b"Content-Length: 39\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", id="both framings"),
+        pytest.param(b"Transfer-Encoding: chunked\r\nContent-Length: 39\r\n\r\n0\r\n\r\n", id="both, the other way"),
+        pytest.param(b"Content-Length: 0\r\nContent-Length: 39\r\n\r\n", id="two lengths"),
+        pytest.param(b"Content-Length: 0, 39\r\n\r\n", id="two lengths in one"),
+        pytest.param(b"Transfer-Encoding:\x0bchunked\r\n\r\n0\r\n\r\n", id="a blank that is none"),
+        pytest.param(b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", id="unknown coding"),
+        pytest.param(b"Transfer-Encoding: chunked\nContent-Length: 0\r\n\r\n0\r\n\r\n", id="bare LF"),
+        pytest.param(b"X: y\r\n Content-Length: 39\r\n\r\n", id="folded"),
+        pytest.param(b"Content-Length : 39\r\n\r\n", id="blank before the colon"),
+        pytest.param(b"Content-Length: +0\r\n\r\n", id="signed length"),
+        pytest.param(b"Content-Length: 0x0\r\n\r\n", id="hexadecimal length"),
+    ],
+)
+def test_no_request_is_hidden_in_another(counting, smuggling):
+    """What the framing leaves open is refused, and the connection ends there: what follows is nobody's request."""
+    with socket.create_connection(("127.0.0.1", counting.port), timeout=10) as caller:
+        caller.sendall(HEAD + smuggling + HEAD + b"Content-Length: 8\r\n\r\nsmuggled")
+        replies = caller.makefile("rb").read()
+    assert replies.count(b"HTTP/1.1 ") == 1
+    assert replies.split(b" ", 2)[1] in (b"400", b"501")
+    assert b"Connection: close" in replies
+    assert "smuggled" not in counting.score("calls").json()
