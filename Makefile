@@ -1,16 +1,21 @@
-# The one door to every command: make run, make test, make contract, make bench, make chaos, make fmt, make pin.
+# The one door to every command: make run, make reload, make test, make contract, make bench, make chaos, make fmt,
+# make pin.
 
 PYTHON ?= python3
 # The repository, wherever make was called from (make -C, make -f); its path may hold spaces.
 root := $(shell dirname "$(strip $(MAKEFILE_LIST))")
 in_root := @cd "$(root)" &&
 
-.PHONY: run test contract bench bench-quick chaos install install-dev fmt pin
+.PHONY: run reload test contract bench bench-quick chaos install install-dev fmt pin
 
 run: install
 	$(in_root) .venv/bin/python -m scoregate.requirements
 	@echo "Starting Triton and Gunicorn; Ctrl-C stops them"
 	$(in_root) exec .venv/bin/python -m scoregate.supervisord -c supervisord.conf
+
+# Load score.py anew in the service on PORT (5001), without losing a request.
+reload:
+	@kill -HUP "$$(cat "$${TMPDIR:-/tmp}/scoregate-$$(id -u)-$${PORT:-5001}/gunicorn.pid")"
 
 # Lint, types, and every test, real servers included.
 test: install-dev

@@ -39,6 +39,7 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
 
 http_parser = "python"  # where gunicorn_h1c is installed, "auto" takes it: no faster here, and not as strict
 forwarder_headers = ""  # a SCRIPT_NAME header of a caller on this machine, such as a sidecar, would change the path
+pidfile = str(Path(tempfile.gettempdir(), "gunicorn.pid"))  # for `make reload`
 control_socket_disable = True  # its default place is $HOME, which a container's user may not have
 log.configure(settings.log_level)
 logger_class = "scoregate.log.GunicornLogger"

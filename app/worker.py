@@ -260,10 +260,8 @@ class Worker(GeventWorker):
         keeps coming: one caller who sent for 12 s held up all others, and the probes, for 12 s.
         """
         super().handle_request(listener_name, req, sock, addr)
-        with (
-            suppress(ParseException, TimeoutError),
-            self.timeout_ctx(),
-        ):  # suppressed: the request has been answered, once is enough
+        # Suppressed: the request has been answered, once is enough.
+        with suppress(ParseException, TimeoutError), self.timeout_ctx():
             req.body.read(UNREAD_BYTES)
             if not req.body.read(1):
                 return True

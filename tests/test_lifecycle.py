@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import signal
+import subprocess
 import threading
 from collections import Counter
 
@@ -162,7 +163,7 @@ def test_a_new_script_that_cannot_serve_is_told_and_the_old_one_goes_on(start, t
     service.wait_log("the workers go on with the one that they have")
     wait_until(lambda: set(service.children("gunicorn")) == workers, 20, "only the old workers", service.log)
     script("2")
-    os.kill(gunicorn(service), signal.SIGHUP)
+    subprocess.run(["make", "reload"], cwd=ROOT, env=os.environ | {"PORT": str(service.port)}, check=True)
     wait_until(lambda: load.outcomes[200, "2"] > 100, 20, "the script that was mended answers", service.log)
     assert load.end().keys() == {(200, "1"), (200, "2")}
 

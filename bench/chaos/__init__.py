@@ -1,0 +1,1 @@
+"""The service under load while its processes are killed, held, reloaded and told to stop."""

@@ -1,0 +1,103 @@
+"""What is asked, with the right answers, and what to think of an answer."""
+
+import http.client
+import json
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any
+
+from ..venvs import BENCH
+
+COUNT = 50
+PIXELS = 64
+TOLERANCE = 1e-4  # the script rounds to four decimals; the size of its batch changes a float32's last digits
+REQUEST = BENCH.parent / "examples" / "digits" / "request.json"
+
+
+class Outcome(IntEnum):
+    """What became of a request; right and clean answers have the number of their status."""
+
+    RIGHT = 200
+    BUSY = 429
+    UNAVAILABLE = 503
+    TIMEOUT = 504
+    WRONG = 1  # any other answer
+    HUNG = 2  # no answer in time
+    LOST = 3  # the connection ended before the answer
+
+
+CLEAN = (Outcome.BUSY, Outcome.UNAVAILABLE, Outcome.TIMEOUT)
+
+
+@dataclass(frozen=True)
+class Question:
+    """One image. request: all bytes of the HTTP request. probabilities: of the digits 0 to 9, the right ones."""
+
+    request: bytes
+    probabilities: tuple[float, ...]
+
+    def is_answered_by(self, members: dict[str, Any]) -> bool:
+        """Compare with the members of the answer's JSON object."""
+        (digit,), (answered,) = members["digit"], members["probabilities"]
+        return bool(
+            digit == self.probabilities.index(max(self.probabilities))
+            and len(answered) == len(self.probabilities)
+            and all(abs(a - b) <= TOLERANCE for a, b in zip(answered, self.probabilities, strict=True))
+        )
+
+
+def questions(triton_port: int) -> list[Question]:
+    """Make the images, the example's moved on by a pixel each; ask Triton itself for the right answers.
+
+    They are a quarter as dark as the example, so that the model is less sure and no two answers are alike.
+    """
+    (dark,) = json.loads(REQUEST.read_text())["data"]
+    pixels = [each / 4 for each in dark]
+    images = [pixels[shift:] + pixels[:shift] for shift in range(COUNT)]
+    flat = _probabilities(images, triton_port)
+    answers = [tuple(flat[at : at + 10]) for at in range(0, len(flat), 10)]
+    # Else one caller's answer sent to another might pass for right.
+    assert len({tuple(round(each, 3) for each in answer) for answer in answers}) == COUNT
+    return [Question(_post(image), answer) for image, answer in zip(images, answers, strict=True)]
+
+
+def judge(question: Question, status: int, head: str, body: bytes) -> tuple[Outcome, str, int | None]:
+    """Tell what to think of an answer; for a wrong one, what is wrong; for a right one, the script's number.
+
+    head: in lower case.
+    """
+    try:
+        members = json.loads(body)
+        if status == Outcome.RIGHT:
+            if question.is_answered_by(members):
+                return Outcome.RIGHT, "", members["script"]
+            return Outcome.WRONG, "200 with the answer to something else", None
+        code = members["code"]
+    except (ValueError, KeyError, TypeError):
+        return Outcome.WRONG, f"{status} with a body of another form", None
+    if status not in CLEAN:
+        return Outcome.WRONG, f"{status} {code}", None
+    if status != Outcome.TIMEOUT and "\r\nretry-after:" not in head:
+        return Outcome.WRONG, f"{status} {code} without Retry-After", None
+    return Outcome(status), "", None
+
+
+def _probabilities(images: list[list[float]], triton_port: int) -> list[float]:
+    """Source: Open Inference Protocol, POST v2/models/{model}/infer."""
+    tensor = {"name": "image", "shape": [len(images), PIXELS], "datatype": "FP32", "data": images}
+    connection = http.client.HTTPConnection("127.0.0.1", triton_port, timeout=30)
+    # Triton would wait for a caller that hangs up without a word when it stops.
+    connection.request(
+        "POST",
+        "/v2/models/digits/infer",
+        json.dumps({"inputs": [tensor], "outputs": [{"name": "probabilities"}]}),
+        {"Connection": "close"},
+    )
+    (output,) = json.load(connection.getresponse())["outputs"]
+    return list(output["data"])
+
+
+def _post(image: list[float]) -> bytes:
+    body = json.dumps({"data": [image]}).encode()
+    head = f"POST /score HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body

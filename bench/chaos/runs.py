@@ -1,0 +1,103 @@
+"""The runs: a fresh service each, under load."""
+
+import contextlib
+import time
+
+from . import figures
+from .faults import FAULTS, Fault, Moment, every, kill_triton, kill_worker
+from .figures import Row
+from .load import Load, Record
+from .questions import questions
+from .service import Gone, Service, running
+from .usage import Course, Usage
+
+WARM_UP_S = 3.0
+DRAIN_S = 5
+DRAINS = 3
+LEAK_KILLS = 10
+CALM_S = 15.0  # for what was started last to be up, and for what is idle to be let go
+
+
+def run(name: str, seconds: float) -> Row:
+    """Apply one of the faults for so many seconds at least."""
+    with running(name) as service:
+        moments, record = under_load(service, FAULTS[name], seconds)
+    row = figures.row(name, moments, record, service.problems)
+    if name == "reload" and (missing := set(range(len(moments) + 1)) - record.scripts):
+        row.problems.append(f"no answer came from the scripts {sorted(missing)}")
+    return row
+
+
+def under_load(service: Service, fault: Fault, seconds: float) -> tuple[list[Moment], Record]:
+    """Apply the fault while callers ask."""
+    with Load(service.port, questions(service.triton_port)) as load:
+        time.sleep(WARM_UP_S)
+        moments = fault.apply(service, seconds)
+    return moments, load.record
+
+
+def drain() -> Row:
+    """Stop services while callers ask, who go elsewhere once they are refused."""
+    record, problems, seconds = Record(), [], []
+    for _ in range(DRAINS):
+        with contextlib.ExitStack() as until_all_are_refused, running("drain", DRAIN_S) as service:
+            asked = questions(service.triton_port)
+            load = until_all_are_refused.enter_context(Load(service.port, asked, until_refused=True))
+            time.sleep(WARM_UP_S)
+        record.extend(load.record)
+        problems += service.problems
+        seconds.append(service.stop_s)
+    row = figures.row("drain", [], record, problems)
+    row.times = DRAINS
+    row.notes.append(f"ended {', '.join(f'{each:.1f}' for each in seconds)} s after SIGTERM (DRAIN_SECONDS={DRAIN_S})")
+    return row
+
+
+def leaks() -> tuple[Row, Course]:
+    """Kill Triton some times, then workers; see what the service holds, each time in calm."""
+    kills = {
+        "Triton": (Fault(kill_triton, every(15)), LEAK_KILLS * 15),
+        "workers": (Fault(kill_worker, every(5)), LEAK_KILLS * 5),
+    }
+    all_moments: list[Moment] = []
+    all_records = Record()
+    with running("leaks") as service:
+        with Load(service.port, questions(service.triton_port)):
+            time.sleep(WARM_UP_S)
+        time.sleep(CALM_S)
+        usages = {"before": Usage.of(service)}
+        for what, (fault, seconds) in kills.items():
+            moments, record = under_load(service, fault, seconds)
+            all_moments += moments
+            all_records.extend(record)
+            time.sleep(CALM_S)
+            usages[f"after {len(moments)} kills of {what}"] = Usage.of(service)
+    row = figures.row("leaks", all_moments, all_records, service.problems)
+    return row, Course("What the service holds, in calm", usages)
+
+
+def soak(minutes: int) -> tuple[Row, Course]:
+    """Kill a worker each minute; see what the service holds each half minute, 15 s after a kill at the earliest."""
+    moments: list[Moment] = []
+    with running("soak") as service, contextlib.ExitStack() as load_on:
+        load = load_on.enter_context(Load(service.port, questions(service.triton_port)))
+        time.sleep(WARM_UP_S)
+        usages = [Usage.of(service)]
+        try:
+            for _ in range(minutes):
+                time.sleep(30)
+                usages.append(Usage.of(service))
+                time.sleep(15)
+                moments.append(kill_worker(service))
+                time.sleep(15)
+                usages.append(Usage.of(service))
+        except Gone as error:
+            service.problems.append(str(error))
+        load_on.close()
+    times = [number / 2 for number in range(len(usages))]
+    course = Course(
+        f"{minutes} minutes under load, a worker killed in each",
+        {f"{minute:g} min": each for minute, each in zip(times, usages, strict=True)},
+        times,
+    )
+    return figures.row("soak", moments, load.record, service.problems), course
