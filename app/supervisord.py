@@ -26,6 +26,7 @@ from .lifecycle import Lifecycle
 from .settings import SettingError, Settings
 
 MISCONFIGURED = 3  # Gunicorn's code for "worker failed to boot", and Azure ML's for a script that cannot be loaded
+POLL_S = 0.1  # between two looks at signals and at programs that have ended
 
 
 class Options(ServerOptions):  # type: ignore[misc]
@@ -34,11 +35,24 @@ class Options(ServerOptions):  # type: ignore[misc]
     exit_code = 0
     mood: int
 
+    def __init__(self) -> None:
+        super().__init__()
+        # Once a second would do for programs that crash, but not for one whose stop somebody waits for.
+        patiently = self.poller.poll
+        self.poller.poll = lambda timeout: patiently(min(timeout, POLL_S))
+
     def waitpid(self) -> tuple[int | None, int | None]:
-        """Reap a child; the exit code says here whether to go on, since supervisord forgets it when a start fails."""
+        """Reap a child; the exit code says here whether to go on, since supervisord forgets it when a start fails.
+
+        What a program leaves behind goes with it: the stubs of a Triton that was killed mostly end by themselves, but
+        under load some wait for ever.
+        """
         pid, status = super().waitpid()
-        if pid in self.pidhistory and os.waitstatus_to_exitcode(status) == MISCONFIGURED:
-            self.end(MISCONFIGURED)
+        if pid in self.pidhistory:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+            if os.waitstatus_to_exitcode(status) == MISCONFIGURED:
+                self.end(MISCONFIGURED)
         return pid, status
 
     def end(self, exit_code: int, reason: str = "") -> None:
@@ -72,7 +86,7 @@ class Service(Supervisor):  # type: ignore[misc]
     def handle_signal(self) -> None:
         """Drain at the first SIGTERM, stop at a second one and at SIGINT, which is a person's; stop at once at a third.
 
-        To drain is to say "not ready", and go on until load balancers have noticed. Called once a second at least.
+        To drain is to say "not ready", and go on until load balancers have noticed.
         """
         number = self.options.get_signal()
         if number in (signal.SIGTERM, signal.SIGINT):
@@ -194,6 +208,8 @@ def main(arguments: Sequence[str]) -> int:
     finally:
         options.close_logger()
         shutil.rmtree(directory, ignore_errors=True)
+        for region in Path("/dev/shm").glob(f"{settings.instance}-*"):  # noqa: S108 - of stubs that were killed
+            region.unlink(missing_ok=True)
     return options.exit_code
 
 
