@@ -17,6 +17,7 @@ from .lifecycle import Lifecycle
 
 LOG = logging.getLogger("scoregate")
 LONGEST_PAUSE_S = 30.0
+TELL_AGAIN_S = 1.0
 
 
 class Arbiter(arbiter.Arbiter):
@@ -32,6 +33,7 @@ class Arbiter(arbiter.Arbiter):
         self._replacing = False
         self._pause_s = 0.0  # before a worker is started in place of one that died while it started
         self._paused_until = 0.0
+        self._told_to_stop_at = 0.0
 
     def start(self) -> None:
         """Listen, before there is a worker."""
@@ -84,6 +86,7 @@ class Arbiter(arbiter.Arbiter):
             self._lifecycle.worker_gone(pid)
             self._metrics.worker_gone(pid)
         if not self.LISTENERS:  # the service is stopping
+            self._tell_again_to_stop()
             return
         self._metrics.worker_restarts.inc(sum(before[pid].age >= self._oldest_wanted for pid in gone))
         if halt:
@@ -93,6 +96,13 @@ class Arbiter(arbiter.Arbiter):
             self._paused_until = monotonic() + self._pause_s
         elif gone:
             self._pause_s = 0.0
+
+    def _tell_again_to_stop(self) -> None:
+        """Repeat SIGTERM: a worker that was just starting has lost the first one in a handler that was the master's."""
+        if monotonic() - self._told_to_stop_at >= TELL_AGAIN_S:
+            self._told_to_stop_at = monotonic()
+            for pid in list(self.WORKERS):
+                self.kill_worker(pid, signal.SIGTERM)
 
     def _cannot_start(self, halt: HaltServer, ready: set[int]) -> None:
         """Go on with the workers that can score, if there are any."""

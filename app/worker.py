@@ -250,7 +250,10 @@ class Worker(GeventWorker):
         self._stop = Event()
         util.write_error = write_error
         util.close = close
-        SocketUnreader.chunk = lambda unreader, *_: self.receive(unreader.sock)  # type: ignore[method-assign]
+        receive = SocketUnreader.chunk
+        SocketUnreader.chunk = lambda unreader, *args: (  # type: ignore[method-assign]
+            self.before_receiving(unreader.sock) or receive(unreader, *args)
+        )
         super().init_process()
 
     def handle_request(self, listener_name: Any, req: Any, sock: socket.socket, addr: Any) -> bool:  # noqa: ANN401
@@ -267,11 +270,11 @@ class Worker(GeventWorker):
                 return True
         raise StopIteration
 
-    def receive(self, sock: socket.socket) -> bytes:
-        """Receive for Gunicorn: first what was no plain request, then from the socket.
+    def before_receiving(self, sock: socket.socket) -> bytes:
+        """Give Gunicorn what was no plain request; if there is nothing, let it receive.
 
-        From there once the other greenlets have had their turn. gevent's recv() gives them none while data keeps
-        coming: a body of a million chunks held up the probes for 3.5 s. Raises TimeoutError when a body stalls.
+        From the socket once the other greenlets have had their turn. gevent's recv() gives them none while data keeps
+        coming: a body of a million chunks held up the probes for 3.5 s. A body that stalls is a TimeoutError.
         """
         connection = self._connections.get(gevent.getcurrent())
         if connection and connection.unread:
@@ -280,7 +283,7 @@ class Worker(GeventWorker):
         gevent.sleep()
         waits_for_request = connection and connection.waits_since is not None
         sock.settimeout(None if waits_for_request else STALL_S)
-        return sock.recv(RECEIVE_BYTES)
+        return b""
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:  # noqa: ANN401
         """Answer what is not valid HTTP; Gunicorn finds the status."""

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections import Counter
 
 import pytest
@@ -131,6 +132,19 @@ def test_a_second_signal_does_not_wait_for_the_drain_nor_a_third_for_requests(st
     service.process.send_signal(signal.SIGTERM)
     service.process.wait(15)
     assert load.end().keys() == {"RemoteDisconnected"}
+
+
+@pytest.mark.parametrize("pause_s", [0, 0.01, 0.03, 0.1])
+def test_a_worker_that_is_just_starting_is_told_to_stop_too(start, tmp_path, script, pause_s):
+    """Until it has a handler of its own, a signal ends up in its copy of the master's."""
+    script("1")
+    service = start(APP_ROOT=tmp_path, TRITON="off").wait_ready()
+    before = set(service.children("gunicorn"))
+    os.kill(max(before), signal.SIGKILL)
+    wait_until(lambda: set(service.children("gunicorn")) - before, 10, "replaced", service.log)
+    time.sleep(pause_s)  # not to wait for something, but to meet the worker at another moment of its start
+    service.process.send_signal(signal.SIGTERM)
+    assert service.process.wait(20) == 0
 
 
 def test_sighup_loads_a_new_script_under_load_and_loses_nothing(start, tmp_path, script):
