@@ -1,12 +1,12 @@
-# The one door to every command: make run, make reload, make test, make contract, make bench, make chaos, make fmt,
-# make pin.
+# The one door to every command: make run, make reload, make smoke, make image, make docker-run, make test, make
+# contract, make bench, make chaos, make fmt, make pin.
 
 PYTHON ?= python3
 # The repository, wherever make was called from (make -C, make -f); its path may hold spaces.
 root := $(shell dirname "$(strip $(MAKEFILE_LIST))")
 in_root := @cd "$(root)" &&
 
-.PHONY: run reload test contract bench bench-quick chaos install install-dev fmt pin
+.PHONY: run image image-cpu docker-run reload smoke test contract bench bench-quick chaos install install-dev fmt pin
 
 run: install
 	$(in_root) .venv/bin/python -m scoregate.requirements
@@ -16,6 +16,23 @@ run: install
 # Load score.py anew in the service on PORT (5001), without losing a request.
 reload:
 	@kill -HUP "$$(cat "$${TMPDIR:-/tmp}/scoregate-$$(id -u)-$${PORT:-5001}/gunicorn.pid")"
+
+# Ask a deployment, wherever it is, what a caller and a probe would: make smoke URL=https://… ARGS="--key …"
+URL ?= http://localhost:5001
+smoke:
+	$(in_root) $(PYTHON) examples/client/smoke.py "$(URL)" $(ARGS)
+
+# The images, and the service in one: make docker-run IMAGE=scoregate:cpu. ARGS goes to docker build, or docker run.
+IMAGE ?= scoregate
+
+image:
+	$(in_root) docker build -t scoregate $(ARGS) .
+
+image-cpu:
+	$(in_root) docker build -t scoregate:cpu --target cpu $(ARGS) .
+
+docker-run:
+	$(in_root) docker run --rm -p 5001:5001 --shm-size=256m $(ARGS) $(IMAGE)
 
 # Lint, types, and every test, real servers included.
 test: install-dev
@@ -38,16 +55,18 @@ bench-quick: install
 chaos: install
 	$(in_root) .venv/bin/python -m bench.chaos $(ARGS)
 
+runtime := requirements.txt requirements-embedded.txt
+# What serves is checked by hash, which pip does not do together with what has none: this package, and the tests' tools.
+pip_install := .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps
+
 # $(call installed,FILES): nothing to do while .venv holds what these files ask for.
 installed = { pwd; cat pyproject.toml $(1); } | cmp -s - .venv/installed-$(words $(1)) || { \
 	echo "Installing $(1) into .venv (about a minute the first time)" && \
 	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if v in ((3, 11), (3, 12)) else \
 	  "Python 3.11 or 3.12 is needed, this is %d.%d. Name another: make PYTHON=python3.11" % v)' && \
 	$(PYTHON) -m venv .venv && \
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps $(addprefix -r ,$(1)) --editable . && \
+	$(pip_install) $(addprefix -r ,$(runtime)) && $(pip_install) $(addprefix -r ,$(filter-out $(runtime),$(1))) --editable . && \
 	{ pwd; cat pyproject.toml $(1); } >.venv/installed-$(words $(1)); }
-
-runtime := requirements.txt requirements-embedded.txt
 
 install:
 	$(in_root) $(call installed,$(runtime))
@@ -63,10 +82,10 @@ pip_compile := .venv/bin/pip-compile --quiet --upgrade --no-header --no-annotate
 	--no-emit-find-links --no-emit-index-url --no-emit-trusted-host
 pin: install-dev
 	$(in_root) .venv/bin/python -m pip install --quiet pip-tools
-	$(in_root) $(pip_compile) requirements/service.in -o requirements.txt
-	$(in_root) $(pip_compile) requirements/embedded.in -o requirements-embedded.txt
+	$(in_root) $(pip_compile) --generate-hashes requirements/service.in -o requirements.txt
+	$(in_root) $(pip_compile) --generate-hashes requirements/embedded.in -o requirements-embedded.txt
 	@# Without what it needs for Python clients: only the server in it is used.
-	$(in_root) echo "nvidia-pytriton==0.7.0" >>requirements-embedded.txt
+	$(in_root) echo "nvidia-pytriton==0.7.0 --hash=sha256:21f063ff93bb426d0c06b7a55e7eb9efcfe62c0dddd9a908e9877e18710128df --hash=sha256:f99e07ee56fe065337453956afba17d2673e02ec6a632c3de26ce6e7b32a0898" >>requirements-embedded.txt
 	$(in_root) $(pip_compile) requirements/tensorflow.in -o requirements-tensorflow.txt
 	$(in_root) $(pip_compile) requirements/dev.in -o requirements-dev.txt
 	$(in_root) $(pip_compile) tests/contract/requirements-reference.in -o tests/contract/requirements-reference.txt

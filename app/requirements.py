@@ -1,6 +1,7 @@
 """Installs the requirements.txt beside the entry script, for `make run` and for an image's build."""
 
 import os
+import site
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,9 @@ def main() -> int:
     if not script.is_file():  # what stands beside it is not the script's; the start will say that it is missing
         return 0
     wanted = script.with_name("requirements.txt")
-    installed = Path(sys.prefix) / "entry-script-requirements.txt"
+    # Who may not write to this Python's packages, as in a container, has pip install them for that user.
+    base = sys.prefix if os.access(sys.prefix, os.W_OK) else site.getuserbase()
+    installed = Path(base) / "entry-script-requirements.txt"
     if not wanted.is_file() or (installed.is_file() and installed.read_bytes() == wanted.read_bytes()):
         return 0
     print(f"Installing {wanted}", flush=True)  # noqa: T201

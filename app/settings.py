@@ -139,7 +139,7 @@ class Settings:
     )
     drain_s: int = _setting(
         "DRAIN_SECONDS",
-        default="5",
+        default="3",
         kind=_whole(0, 3600),
         meaning="After SIGTERM, how long requests are still accepted while `/health/ready` answers 503, in seconds.",
     )
@@ -170,6 +170,13 @@ class Settings:
         default="models",
         kind=PATH,
         meaning="Its folder `triton/`, `models/triton/` or `<model>/<version>/triton/` is Triton's model repository.",
+    )
+    repository: str = _setting(
+        "MODEL_REPOSITORY",
+        default="",
+        kind=TEXT,
+        meaning="Triton's model repository, where that is not below `MODEL_DIR`: a directory, or what the Triton at "
+        "hand can read: `as://`, `s3://`, `gs://`.",
     )
     triton: bool = _setting(
         "TRITON", default="on", kind=SWITCH, meaning="`off` runs Gunicorn alone, for scripts that need no Triton."
@@ -294,12 +301,14 @@ class Settings:
         return bool(self.auth_keys or self.auth_keys_file)
 
     @property
-    def model_repository(self) -> Path:
-        """Triton's model repository, with <model>/config.pbtxt and <model>/<version>/ in it.
+    def model_repository(self) -> Path | str:
+        """Triton's model repository, as set, or one with <model>/config.pbtxt and <model>/<version>/ in it.
 
         In a model directory of Azure ML that may be models/triton, or <registered model>/<version>/triton: of several
         versions the highest, as with Model.get_model_path().
         """
+        if self.repository:
+            return self.repository if "://" in self.repository else Path(self.repository).resolve()
         usual = self.model_dir / "triton"
         versions = [each for each in self.model_dir.glob("*/*/triton") if each.parent.name.isdecimal()]
         versions.sort(key=lambda each: (each.parent.parent.name, -int(each.parent.name)))

@@ -12,6 +12,7 @@ import importlib.util
 import os
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -36,6 +37,11 @@ MODEL_FILES = {
     "model.py": ("python", "a Python model"),
     "model.dali": ("dali", "a DALI pipeline"),
 }
+STRICT_OFF = "--strict-model-config=false"
+AUTO_COMPLETE_OFF = "--disable-auto-complete-config"
+INPUT_SIZE = f"--http-max-input-size={2**31 - 1}"  # since 25.06, else 64 MiB; MAX_BODY_BYTES is what limits requests
+WITHOUT_GPU = ("--allow-gpu-metrics=false", "--pinned-memory-pool-byte-size=0")
+SHARED_MEMORY = 256 << 20  # bytes; Docker gives 64 MiB, of which one instance was seen to take 43 under load
 # Triton starts the Python backend's stub with `bash -c` and does not quote the paths: with a space in one, it hangs.
 UNSAFE = re.compile(r"[^\w./+,:=@%~-]")
 
@@ -52,12 +58,14 @@ def main() -> NoReturn:
     repositories = [Path(path).absolute() for path in flags.model_repository if "://" not in path]
     for repository in repositories:
         check_repository(repository)
+    check_shared_memory()
     Path(tempfile.gettempdir(), "triton.pid").write_text(str(os.getpid()))  # whoever finds it of no use may kill it
     settings = dict(setting.rpartition("=")[::2] for setting in flags.backend_config)
     if prefix := settings.get("python,shm-region-prefix-name"):
         remove_stale_shared_memory(prefix)
 
     environment = dict(os.environ)
+    environment["ORT_DISABLE_TELEMETRY"] = "1"  # ONNX Runtime would send what it does to its makers
     if size := settings.get("default-max-batch-size"):  # Triton does not hand its flags down to a Python-based backend
         environment["TRITON_DEFAULT_MAX_BATCH_SIZE"] = size
 
@@ -65,7 +73,9 @@ def main() -> NoReturn:
         backends = flags.backend_directory or Path(native).resolve().parent.parent / "backends"
         for repository in repositories:
             check_native_can_serve(repository, backends)
-        os.execve(native, [native, *sys.argv[1:]], environment)  # noqa: S606
+        if not has_gpu():
+            say("There is no GPU here: Triton serves on the CPU.")
+        become(native, native, environment, sys.argv[1:])
 
     if not (pytriton := importlib.util.find_spec("pytriton")) or not pytriton.origin:
         stop(
@@ -82,12 +92,10 @@ def main() -> NoReturn:
         "PATH": search_path("PATH", Path(sys.executable).parent),
     }
     wheel = packages / "pytriton" / "tritonserver"
+    binary = wheel / "bin" / "tritonserver"
     arguments = [
-        "tritonserver",
         f"--backend-directory={flags.backend_directory or make_backends(wheel)}",
         f"--cache-directory={wheel / 'caches'}",
-        "--allow-gpu-metrics=false",
-        "--pinned-memory-pool-byte-size=0",
         *others,
         *(f"--backend-config={setting}" for setting in flags.backend_config),
         *(f"--model-repository={path}" for path in flags.model_repository if "://" in path),
@@ -95,11 +103,39 @@ def main() -> NoReturn:
     ]
     # The stub puts the working directory first on sys.path: a model.py lying there was taken for the backend's.
     os.chdir(tempfile.gettempdir())
-    os.execve(wheel / "bin" / "tritonserver", arguments, environment)  # noqa: S606
+    become(binary, "tritonserver", environment, arguments)
+
+
+def become(binary: str | Path, name: str, environment: dict[str, str], arguments: list[str]) -> NoReturn:
+    """Become tritonserver, with the flags that this release of it takes, which its --help tells.
+
+    Exit for one that was asked for and that it does not have.
+    """
+    told = subprocess.run([binary, "--help"], env=environment, capture_output=True, text=True)
+    known = set(re.findall(r"--[a-z][a-z0-9-]+", told.stdout + told.stderr))
+    if AUTO_COMPLETE_OFF in known:  # since there is this flag, configs are completed without one, and STRICT_OFF warns
+        arguments = [each for each in arguments if each != STRICT_OFF]
+    for each in arguments:
+        flag = each.partition("=")[0]
+        if each.startswith("--") and flag not in known:
+            stop(f"This tritonserver has no flag {flag}. Correct TRITON_EXTRA_ARGS; tritonserver --help has them all.")
+    ours = [INPUT_SIZE, *([] if has_gpu() else WITHOUT_GPU)]
+    os.execve(binary, [name, *(each for each in ours if each.partition("=")[0] in known), *arguments], environment)  # noqa: S606
+
+
+def has_gpu() -> bool:
+    """Whether there is a device of NVIDIA's driver, or of the one that a WSL has."""
+    return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists()
 
 
 def check_repository(repository: Path) -> None:
-    """Exit if the repository has no model; warn of a config.pbtxt where Triton does not read it."""
+    """Exit if the repository cannot be read or has no model; warn of a config.pbtxt where Triton does not read it."""
+    for path in (repository, *repository.rglob("*")):
+        if path.exists() and not os.access(path, os.R_OK | os.X_OK if path.is_dir() else os.R_OK):
+            stop(
+                f"{path} cannot be read by user {os.getuid()}, who runs this service. "
+                f"Allow it, for example: chmod -R a+rX {repository}"
+            )
     allowed = os.environ.get("ALLOW_NO_MODELS") == "on"
     if not repository.is_dir() or not (models(repository) or allowed):
         problem = "has no model" if repository.is_dir() else "does not exist"
@@ -109,6 +145,17 @@ def check_repository(repository: Path) -> None:
         )
     for misplaced in sorted(repository.glob("*/[0-9]*/config.pbtxt")):
         say(f"Triton does not read {misplaced}. It belongs one directory up: {misplaced.parent.parent}/config.pbtxt.")
+
+
+def check_shared_memory() -> None:
+    """Warn if there is little of it: the Python backend keeps tensors there, and fails when it is full."""
+    memory = os.statvfs("/dev/shm")  # noqa: S108
+    size = memory.f_blocks * memory.f_frsize
+    if size < SHARED_MEMORY:
+        say(
+            f"/dev/shm has only {size >> 20} MiB; when it is full, models of Triton's Python backend fail. "  # noqa: S108
+            f"Give it more: docker run --shm-size={SHARED_MEMORY >> 20}m, or in Kubernetes a volume of medium Memory."
+        )
 
 
 def remove_stale_shared_memory(prefix: str) -> None:

@@ -1,64 +1,17 @@
 """Starting, ready, draining, stopped; and a reload in between. With real load and real signals."""
 
-import contextlib
-import http.client
 import json
 import os
 import signal
 import subprocess
-import threading
 import time
-from collections import Counter
 
 import pytest
 import requests
+from load import Load
 from service import ROOT, Service, wait_until
 
 ECHO = "import os, time\ndef init(): pass\ndef run(data): return {answer}\n"
-
-
-class Load:
-    """Callers who send one request after the other on connections that they keep, until the port is closed.
-
-    outcomes: answers by (status, body); anything else that befell a request by the name of its error. A port that
-    refuses is where a load balancer would have gone elsewhere: no request was sent, so none was lost.
-    """
-
-    def __init__(self, port: int, connections: int, body: str = "x") -> None:
-        self.outcomes: Counter[object] = Counter()
-        self._port = port
-        self._body = body
-        self._over = threading.Event()
-        self._threads = [threading.Thread(target=self._call) for _ in range(connections)]
-        for each in self._threads:
-            each.start()
-
-    def end(self) -> Counter[object]:
-        self._over.set()
-        for each in self._threads:
-            each.join(30)
-            assert not each.is_alive(), "a request hangs"
-        return self.outcomes
-
-    def _call(self) -> None:
-        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self._port, timeout=20)) as connection:
-            self._call_on(connection)
-
-    def _call_on(self, connection: http.client.HTTPConnection) -> None:
-        while not self._over.is_set():
-            try:
-                if connection.sock is None:
-                    connection.connect()
-            except ConnectionRefusedError:
-                return
-            try:
-                connection.request("POST", "/score", self._body)
-                reply = connection.getresponse()
-                outcome: object = (reply.status, reply.read().decode())
-            except (OSError, http.client.HTTPException) as error:
-                outcome = type(error).__name__
-                connection.close()
-            self.outcomes[outcome] += 1
 
 
 @pytest.fixture

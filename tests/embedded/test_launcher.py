@@ -50,10 +50,11 @@ def repository(tmp_path):
 
 @pytest.fixture
 def tritonserver_on_path(tmp_path, monkeypatch):
-    """A stand-in for the container's tritonserver, that says how it was called."""
+    """A stand-in for the container's tritonserver, that says how it was called, and which flags its release has."""
     script = tmp_path / "bin" / "tritonserver"
     script.parent.mkdir()
-    script.write_text('#!/bin/sh\nprintf "%s\\n" "$0" "$@"\n')
+    script.write_text('#!/bin/sh\n[ "$1" = --help ] && echo "$FLAGS" >&2 && exit 1\nprintf "%s\\n" "$0" "$@"\n')
+    monkeypatch.setenv("FLAGS", "--model-repository --model-store --backend-config --backend-directory --log-info")
     script.chmod(0o755)
     monkeypatch.setenv("PATH", f"{script.parent}:{os.environ['PATH']}")
     return str(script)
@@ -185,8 +186,66 @@ def test_the_containers_tritonserver_gets_the_arguments_unchanged(repository, tr
         "default-max-batch-size=8",
     ]
     result = launch(*arguments)
-    assert (result.returncode, result.stderr) == (0, "")
+    assert (result.returncode, result.stderr) == (0, NO_GPU)
     assert result.stdout.splitlines() == [tritonserver_on_path, *arguments]
+
+
+NO_GPU = "There is no GPU here: Triton serves on the CPU.\n"
+STRICT_OFF = "--strict-model-config=false"
+WITHOUT_GPU = ["--allow-gpu-metrics=false", "--pinned-memory-pool-byte-size=0"]
+
+
+@pytest.mark.parametrize(
+    ("release", "becomes"),
+    [
+        pytest.param("--strict-model-config", [STRICT_OFF], id="only this flag completes configs"),
+        pytest.param("--strict-model-config --disable-auto-complete-config", [], id="it is deprecated, and warns"),
+        pytest.param("--disable-auto-complete-config", [], id="it is gone"),
+        pytest.param(
+            "--disable-auto-complete-config --allow-gpu-metrics --pinned-memory-pool-byte-size --http-max-input-size",
+            ["--http-max-input-size=2147483647", *WITHOUT_GPU],
+            id="one that limits requests, built for GPUs",
+        ),
+    ],
+)
+def test_each_release_gets_the_flags_that_it_has(repository, tritonserver_on_path, monkeypatch, release, becomes):
+    put(repository, "foreign", b"", file="model.plan")
+    monkeypatch.setenv("FLAGS", f"--model-repository {release}")
+    result = launch(STRICT_OFF, f"--model-repository={repository}")
+    assert (result.returncode, result.stderr) == (0, NO_GPU)
+    assert result.stdout.splitlines()[1:] == [*becomes, f"--model-repository={repository}"]
+
+
+def test_a_flag_that_this_tritonserver_has_not_is_refused(repository):
+    put(repository, "double", times(2, ["n", 2]))
+    assert_refused(launch(f"--model-repository={repository}", "--log-everything=1"), "no flag --log-everything.")
+
+
+@pytest.mark.parametrize("path", ["double/1/model.onnx", "double/1", "double", "."])
+def test_a_repository_that_the_services_user_cannot_read_is_refused(repository, path):
+    if os.getuid() != 0:
+        pytest.skip("only root can become another user here")
+    put(repository, "double", times(2, ["n", 2]))
+    for parent in (repository, *list(repository.parents)[:3]):
+        parent.chmod(0o755)
+    (repository / path).chmod(0o700)
+    code = (
+        "import os, sys, runpy; sys.path.insert(0, os.path.dirname(sys.argv[1])); import tritonserver\n"
+        "from pathlib import Path; os.setuid(54321); tritonserver.check_repository(Path(sys.argv[2]))"
+    )
+    result = subprocess.run([sys.executable, "-c", code, LAUNCHER, repository], capture_output=True, text=True)
+    assert_refused(result, (repository / path).resolve(), "cannot be read by user 54321", "chmod -R a+rX")
+
+
+def test_little_shared_memory_is_warned_of(repository):
+    """In a mount namespace with a /dev/shm of Docker's size."""
+    put(repository, "double", times(2, ["n", 2]))
+    mounted = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o size=64m none /dev/shm && exec "$@"', "sh"]
+    if subprocess.run([*mounted, "true"], capture_output=True).returncode:
+        pytest.skip("mount namespaces are not allowed here; the container tests cover it")
+    command = [*mounted, sys.executable, LAUNCHER, f"--model-repository={repository}", "--no-such-flag"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert result.stderr.splitlines()[0].startswith("/dev/shm has only 64 MiB; when it is full, models of Triton's")
 
 
 def test_a_config_in_a_version_directory_is_warned_of(repository, tritonserver_on_path):
@@ -194,7 +253,8 @@ def test_a_config_in_a_version_directory_is_warned_of(repository, tritonserver_o
     (repository / "double" / "1" / "config.pbtxt").write_text("max_batch_size: 8")
     result = launch(f"--model-repository={repository}")
     assert result.returncode == 0
-    assert len(result.stderr.splitlines()) == 1
+    assert len(result.stderr.splitlines()) == 2
+    assert NO_GPU in result.stderr
     assert f"{repository}/double/1/config.pbtxt" in result.stderr
     assert f"{repository}/double/config.pbtxt" in result.stderr
 

@@ -23,6 +23,8 @@ def test_the_defaults():
         ({"AZUREML_LOG_LEVEL": "ERROR"}, "log_level", "ERROR"),
         ({"MODEL_DIR": "ours", "AZUREML_MODEL_DIR": "theirs"}, "model_dir", Path.cwd() / "ours"),
         ({"AZUREML_MODEL_DIR": "/theirs"}, "model_repository", Path("/theirs/triton")),
+        ({"MODEL_REPOSITORY": "ours"}, "model_repository", Path.cwd() / "ours"),
+        ({"MODEL_REPOSITORY": "as://account/container/models"}, "model_repository", "as://account/container/models"),
         ({"AML_APP_ROOT": "/tmp"}, "entry_script", Path("/tmp/score.py")),
         ({"AML_APP_ROOT": "/tmp", "AZUREML_ENTRY_SCRIPT": "a/b.py"}, "entry_script", Path("/tmp/a/b.py")),
         ({"AML_APP_ROOT": "/tmp", "ENTRY_SCRIPT": "/etc/b.py"}, "entry_script", Path("/etc/b.py")),
