@@ -6,7 +6,7 @@ PYTHON ?= python3
 root := $(shell dirname "$(strip $(MAKEFILE_LIST))")
 in_root := @cd "$(root)" &&
 
-.PHONY: run image image-cpu docker-run reload smoke test contract bench bench-quick chaos install install-dev fmt pin
+.PHONY: run image image-cpu docker-run reload smoke sbom test contract bench bench-quick chaos install install-dev fmt pin
 
 run: install
 	$(in_root) .venv/bin/python -m scoregate.requirements
@@ -33,6 +33,11 @@ image-cpu:
 
 docker-run:
 	$(in_root) docker run --rm -p 5001:5001 --shm-size=256m $(ARGS) $(IMAGE)
+
+# What the CPU image is made of, as a CycloneDX bill of materials: sbom.cdx.json, from the packages in .venv.
+sbom: install
+	$(in_root) $(PYTHON) -m venv .venv-sbom && .venv-sbom/bin/python -m pip install --quiet cyclonedx-bom==7.5.0
+	$(in_root) .venv-sbom/bin/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml -o sbom.cdx.json .venv/bin/python
 
 # Lint, types, and every test, real servers included.
 test: install-dev
