@@ -2,8 +2,9 @@
 
 Every process of the service asks and tells here. What they tell is kept as files in a directory of the service's own,
 so that it outlives a killed process and can be looked at: `worker-<pid>` for each worker that can score, `ready` from
-the first time on that as many can as were asked for, `draining` once the service was told to stop, and in
-`models-failing` which models do not answer although Triton says that they are ready.
+the first time on that as many can as were asked for, `draining` once the service was told to stop, `models-failing`
+with what is said of models that do not answer although Triton says that they are ready, `fault` once a worker has told
+why it cannot start, and `prober`, which the worker has locked that asks the models.
 """
 
 import contextlib
