@@ -132,8 +132,9 @@ def users(tmp_path):
     (tmp_path / "models/triton/double/config.pbtxt").write_text(CONFIG)
     (tmp_path / "score").mkdir()
     (tmp_path / "score/score.py").write_text(SCRIPT)
-    for parent in [tmp_path, *tmp_path.parents][:3]:
-        parent.chmod(0o755)
+    for parent in (tmp_path, *tmp_path.parents):
+        if parent.stat().st_mode & 0o777 == 0o700:  # pytest's directories
+            parent.chmod(0o755)
     return tmp_path
 
 

@@ -16,7 +16,7 @@ HEALTH = get("/")
 LOG_DEADLINE_S = 1.0  # a line is written before the answer, and read from a file
 END_DEADLINE_S = 30
 HANGS_S = 3  # a start that fails takes about 1 s
-REPLACED_S = 4
+REPLACED_S = 10
 
 
 @contextlib.contextmanager

@@ -43,7 +43,8 @@ def python(request):
     if not installed.is_file() or installed.read_text() != wanted:
         subprocess.run([sys.executable, "-m", "venv", "--clear", environment], check=True)
         pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps", "--no-compile"]
-        subprocess.run(pip + [f"--requirement={file}" for file in files], check=True)
+        for file in files:  # one by one, since pip does not mix those with hashes and those without
+            subprocess.run([*pip, f"--requirement={file}"], check=True)
         installed.write_text(wanted)
     return str(python)
 
