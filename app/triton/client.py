@@ -25,7 +25,7 @@ CONNECTIONS = 512
 CUSTOMARY_URLS = ("localhost:8000", "127.0.0.1:8000")
 
 
-DEAD_MODEL = re.compile(r"^Stub process '.*' is not healthy\.")
+DEAD_MODEL = re.compile(r"Stub process '.*' is not healthy\.")
 TIMEOUT_AT = 7  # the place of `timeout` in infer(), after model_name and inputs
 
 

@@ -1,7 +1,7 @@
 """The load of prove.py, inside the cluster: callers that keep their connections, and a look at each pod by itself.
 
 Standard library only: it runs in the service's own image, `python3 -c` its text. First line of stdin: how to ask. Each
-further one: the addresses that callers may choose from, and those of all pods. At its end: the record, to stdout.
+further one: the addresses that callers may choose from, and all pods by name. At its end: the record, to stdout.
 """
 
 import asyncio
@@ -37,7 +37,7 @@ class Question:
 @dataclass
 class Record:
     """outcomes: what became of requests, how often; "right" if all is well. refused: connections. looks: for each pod,
-    [seconds since the epoch, outcome] wherever the outcome is another one than before.
+    [seconds since the epoch, outcome] wherever the outcome is another one than before, until its port is closed.
     """
 
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -56,17 +56,17 @@ class Load:
         self._over = asyncio.Event()
         self._tasks = [asyncio.create_task(self._call()) for _ in range(CALLERS)]
 
-    def tell(self, chosen: list[Address], pods: list[Address]) -> None:
+    def tell(self, chosen: list[Address], pods: dict[str, Address]) -> None:
         """Say which addresses callers choose from, and which pods to look at."""
         now = time.monotonic()
         for address in self._addresses:
             if address not in chosen:
                 self._addresses[address] = min(self._addresses[address], now + LATE_S)
         self._addresses |= dict.fromkeys(chosen, float("inf"))
-        for host, port in pods:
-            if host not in self.record.looks:
-                self.record.looks[host] = []
-                self._tasks.append(asyncio.create_task(self._look(host, port)))
+        for name, address in pods.items():
+            if name not in self.record.looks:
+                self.record.looks[name] = []
+                self._tasks.append(asyncio.create_task(self._look(address, self.record.looks[name])))
 
     async def end(self) -> Record:
         """Let the requests that are under way end."""
@@ -97,19 +97,20 @@ class Load:
                 await asyncio.sleep(PAUSE_S)
             writer.close()
 
-    async def _look(self, host: str, port: int) -> None:
-        looks = self.record.looks[host]
+    async def _look(self, address: Address, looks: list[tuple[float, str]]) -> None:
         while not self._over.is_set():
             at = time.time()
             try:
                 async with asyncio.timeout(CONNECT_S):
-                    reader, writer = await asyncio.open_connection(host, port)
+                    reader, writer = await asyncio.open_connection(*address)
                 outcome, _ = await self._ask(reader, writer)
                 writer.close()
             except OSError:
                 outcome = "refused"
             if not looks or looks[-1][1] != outcome:
                 looks.append((at, outcome))
+            if outcome == "refused" and len(looks) > 1 and looks[-2][1] == "right":
+                return  # on its way out; another pod may get its address
             await asyncio.sleep(LOOK_S)
 
     async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Answer:
@@ -139,7 +140,7 @@ async def main() -> None:
     load = Load(Question(request, asked["right"]))
     async for line in stdin:
         told = json.loads(line)
-        load.tell([tuple(each) for each in told["chosen"]], [tuple(each) for each in told["pods"]])
+        load.tell([tuple(each) for each in told["chosen"]], {name: tuple(each) for name, each in told["pods"].items()})
     record = await load.end()
     sys.stdout.write(json.dumps(record.__dict__) + "\n")
 

@@ -105,7 +105,7 @@ class Pods:
 
     def __init__(self) -> None:
         self.now: dict[str, Pod] = {}
-        self.ready_at: dict[str, float] = {}  # of each IP, seconds since the epoch
+        self.ready_at: dict[str, float] = {}  # of each pod by name, seconds since the epoch
         self.least_ready = 0
         self.changed: Callable[[], None] = lambda: None
         command = ["get", "pods", "-l", PODS, "--watch", "--output-watch-events", "-o", "json"]
@@ -126,7 +126,7 @@ class Pods:
                     del pods[pod.name]
                 self.now = pods
                 if pod.ready:
-                    self.ready_at.setdefault(pod.ip, time.time())
+                    self.ready_at.setdefault(pod.name, time.time())
                 self.least_ready = min(self.least_ready, len(self.ready()))
                 self.changed()
 
@@ -205,7 +205,7 @@ class Cluster:
 
         def tell() -> None:
             ready = [(each.ip, PORT) for each in self.pods.ready()]
-            pods = [(each.ip, PORT) for each in self.pods.now.values() if each.ip]
+            pods = {each.name: (each.ip, PORT) for each in self.pods.now.values() if each.ip}
             stdin.write(json.dumps({"chosen": self.service or ready, "pods": pods}) + "\n")
             stdin.flush()
 
@@ -260,14 +260,16 @@ def judge(proof: str, cluster: Cluster, record: dict[str, Any], seen: str, least
     if row.least_ready < least:
         row.problems.append(f"only {row.least_ready} pods were ready, not {least}")
     # A pod is ready once it scores, and scores until it is on its way out; then its port closes.
-    for ip, looks in record["looks"].items():
-        since = cluster.pods.ready_at.get(ip, float("inf"))
-        if looks[0][0] < since < float("inf") and not any(
-            what == "right" and at < since + LATE_S for at, what in looks
+    for name, looks in record["looks"].items():
+        since = cluster.pods.ready_at.get(name, float("inf"))
+        if (
+            looks
+            and looks[0][0] < since < float("inf")
+            and not any(what == "right" and at < since + LATE_S for at, what in looks)
         ):
-            row.problems.append(f"pod {ip} was ready before it scored")
+            row.problems.append(f"{name} was ready before it scored")
         if late := [what for at, what in looks if at > since and what not in ("right", "refused")]:
-            row.problems.append(f"pod {ip}, after it was ready: {', '.join(late)}")
+            row.problems.append(f"{name}, after it was ready: {', '.join(late)}")
     print(f"{proof}: {'; '.join(row.problems) or 'as promised'} ({seen})", flush=True)
     return row
 
@@ -281,8 +283,8 @@ def first_start(cluster: Cluster, script: str) -> Row:
         time.sleep(WATCH_S)
     seen = []
     for pod in cluster.pods.ready():
-        scored = next(at for at, what in record["looks"][pod.ip] if what == "right") - begin
-        seen.append(f"scores after {scored:.1f} s, ready after {cluster.pods.ready_at[pod.ip] - begin:.1f} s")
+        scored = next(at for at, what in record["looks"][pod.name] if what == "right") - begin
+        seen.append(f"scores after {scored:.1f} s, ready after {cluster.pods.ready_at[pod.name] - begin:.1f} s")
     return judge("ready only when scoring works", cluster, record, "; ".join(seen), least=0)
 
 
@@ -380,11 +382,13 @@ def main() -> int:
             print(error, file=sys.stderr)
             print(kubectl("get", "pods,events"), file=sys.stderr)
             return 1
-    version = json.loads(kubectl("version", "-o", "json"))["serverVersion"]["gitVersion"]
-    through = "the Service" if cluster.service else "the ready pods' addresses (the Service's own does not answer here)"
-    print(f"\nKubernetes {version}, {REPLICAS} replicas, callers through {through}\n")
-    for cells in (HEAD, ["---"] * len(HEAD), *(each.cells() for each in rows)):
-        print(f"| {' | '.join(cells)} |")
+        version = json.loads(kubectl("version", "-o", "json"))["serverVersion"]["gitVersion"]
+        through = (
+            "the Service" if cluster.service else "the ready pods' addresses (the Service's own does not answer here)"
+        )
+        print(f"\nKubernetes {version}, {REPLICAS} replicas, callers through {through}\n")
+        for cells in (HEAD, ["---"] * len(HEAD), *(each.cells() for each in rows)):
+            print(f"| {' | '.join(cells)} |", flush=True)
     return 1 if any(each.problems for each in rows) else 0
 
 
