@@ -29,7 +29,7 @@ class Deadline:
         self.milliseconds = milliseconds
         self.of_client = of_client
         self.ends = monotonic() + milliseconds / 1000
-        self.doing: Doing = "receiving the body"
+        self.doing: Doing = "waiting for a place"
 
     def left_s(self) -> float:
         """Tell how many seconds are left; negative ones are over."""

@@ -100,14 +100,14 @@ class Prober:
         try:
             for _ in range(min(self._triton.instances(*model), MOST_INSTANCES)):
                 self._ask(probe)
-        except (ScoringError, InferenceServerException, TypeError) as error:
-            if isinstance(error, ScoringError) and error.status < 500:
+        except ScoringError as error:
+            if error.status < 500:
                 return ""  # that zeros do not suit it is an answer, too
             if self._has_answered(model):
                 return ""  # others, while this one was in its queue
             if model in self._answered or isinstance(error, TritonUnavailable):
-                return str(error.args[0])
-            LOG.info("Model %r cannot be probed, it fails with zeros: %s", state.name, error)
+                return error.sentence
+            LOG.info("Model %r cannot be probed, it fails with zeros: %s", state.name, error.sentence)
             self._asked[model] = None
         else:
             self._answered.add(model)

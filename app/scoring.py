@@ -50,6 +50,7 @@ class Scoring:
 
     def _score(self, environ: Environ, deadline: Deadline) -> Answer | Response:
         waited_s = self._places.wait()  # before the body is received, which is spared whoever is refused
+        deadline.doing = "receiving the body"
         values = self._script.read_arguments(environ)
         deadline.doing = "waiting for a place"
         self._places.take(waited_s)

@@ -133,6 +133,16 @@ def test_more_than_max_in_flight_wait_for_a_place_and_not_for_long(late):
     assert "8 requests are under way, as many as MAX_IN_FLIGHT allows" in refused.json()["message"]
 
 
+def test_a_deadline_that_passes_while_there_is_no_place_says_so(late):
+    with ThreadPoolExecutor(8) as pool:
+        busy = [pool.submit(late.score, "sleep 2") for _ in range(8)]
+        wait_until(lambda: late.metric("scoregate_requests_in_flight") == 8, 5, "all places are taken")
+        reply = late.score("x", **within(300))
+        assert (reply.status_code, reply.json()["code"]) == (504, "deadline_exceeded")
+        assert "ran out waiting for a place." in reply.json()["message"]
+        assert all(each.result().ok for each in busy)
+
+
 def test_retry_after_is_longer_where_requests_take_longer(late):
     """After one mean time, as many of those who wait are served as there are places."""
     with ThreadPoolExecutor(9) as pool:
