@@ -1,10 +1,8 @@
 """Gunicorn's gevent worker, answering in this service's way where no route is reached."""
 
-import ctypes
 import ipaddress
 import socket
 import ssl
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -27,9 +25,9 @@ from werkzeug.http import HTTP_STATUS_CODES
 from . import errors, log, plain_http, request_ids
 from .lifecycle import Lifecycle, State
 from .readiness import Readiness
+from .sockets import close, refuse
 
 UNREAD_BYTES = 65536  # of a body that its route did not read; for more, the connection is not worth keeping
-LINGER_S = 2.0
 # An idle keep-alive connection costs a greenlet and a place among worker_connections. Load balancers keep connections
 # for about a minute and must not find them closed first.
 KEEPALIVE_S = 75.0
@@ -41,7 +39,6 @@ HANDSHAKE_S = 10.0  # for a caller to agree on encryption
 SIBLINGS_S = 0.1  # between two looks whether this worker is to accept connections
 RECEIVE_BYTES = 65536
 READ = 1  # libev's
-SO_ATTACH_FILTER = 26  # Linux's; Python's socket module has no name for it
 
 
 class _Listener:
@@ -289,37 +286,6 @@ class Worker(GeventWorker):
         """Answer what is not valid HTTP; Gunicorn finds the status."""
         log.request_id.set(request_ids.new())
         super().handle_error(req, client, addr, exc)
-
-
-def refuse(listener: socket.socket) -> None:
-    """Let nobody begin to connect to this listener; those who have begun come through.
-
-    A socket filter that drops each packet with the flag SYN. Its sender tries again, and finds the port closed or
-    another service there. Source: Linux, Documentation/networking/filter.rst.
-    """
-    code = struct.pack(
-        "HBBI HBBI HBBI HBBI",
-        *(0x30, 0, 0, 13),  # load the byte of the TCP header that holds the flags
-        *(0x45, 0, 1, 2),  # go on if SYN is set, else skip one
-        *(0x06, 0, 0, 0),  # return: drop
-        *(0x06, 0, 0, 0xFFFFFFFF),  # return: keep all of it
-    )
-    instructions = ctypes.create_string_buffer(code, len(code))
-    with suppress(OSError):  # where the kernel has no such filter, a connection of that moment may be reset
-        listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HL", 4, ctypes.addressof(instructions)))
-
-
-def close(sock: socket.socket) -> None:
-    """Hang up as soon as the caller has, or after LINGER_S.
-
-    To close with data unread resets the connection, and a caller who still sends may never read the answer.
-    Source: RFC 9112, section 9.6.
-    """
-    with suppress(OSError), gevent.Timeout(LINGER_S, False):  # type: ignore[arg-type]  # as documented: silent
-        sock.shutdown(socket.SHUT_WR)
-        while sock.recv(65536):
-            gevent.sleep()  # recv() lets no other greenlet run while data keeps coming
-    sock.close()
 
 
 def write_error(sock: socket.socket, status_int: int, reason: str, mesg: str) -> None:
