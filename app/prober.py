@@ -83,8 +83,7 @@ class Prober:
         self._lifecycle.models_failing = " ".join(f"{name} does not answer: {why}" for name, why in failing.items())
         for name, count in self._failures.items():
             LOG.warning("%s does not answer (%d of %d times): %s", name, count, FAILURES, failing[name])
-            if count >= FAILURES:
-                restart(f"{name} does not answer. {failing[name]}")
+            if count >= FAILURES and restart(f"{name} does not answer. {failing[name]}"):
                 self._failures.clear()
                 self._lifecycle.models_failing = ""  # that there is no Triton now is told by itself
                 return
@@ -100,10 +99,11 @@ class Prober:
         try:
             for _ in range(min(self._triton.instances(*model), MOST_INSTANCES)):
                 self._ask(probe)
+                self._counts[model] += 1  # by us
         except ScoringError as error:
             if error.status < 500:
                 return ""  # that zeros do not suit it is an answer, too
-            if self._has_answered(model):
+            if not isinstance(error, TritonUnavailable) and self._has_answered(model):
                 return ""  # others, while this one was in its queue
             if model in self._answered or isinstance(error, TritonUnavailable):
                 return error.sentence
@@ -111,7 +111,6 @@ class Prober:
             self._asked[model] = None
         else:
             self._answered.add(model)
-            self._has_answered(model)  # this time it was asked by us
         return ""
 
     def _has_answered(self, model: Model) -> bool:

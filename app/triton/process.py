@@ -11,20 +11,25 @@ LOG = logging.getLogger("scoregate")
 PAUSE_S = 10.0  # between two restarts: a model that dies again and again does not take the others with it
 
 
-def restart(reason: str) -> None:
+def restart(reason: str) -> bool:
     """Kill this service's Triton; supervisord starts it again. Once, however many requests and workers find out.
 
     The launcher leaves Triton's pid in a file. It is killed outright, since it would wait for the dead model; the
-    processes of the others notice and end.
+    processes of the others notice and end. Returns whether a restart is under way: none is if the last was a moment
+    ago, or if this Triton is not ours.
     """
     directory = Path(tempfile.gettempdir())
     pid = directory / "triton.pid"
     done = directory / "triton-restarted"
     try:
-        if done.exists() and (done.stat().st_mtime > pid.stat().st_mtime or time() - done.stat().st_mtime < PAUSE_S):
-            return  # by another request, or a moment ago
+        if done.exists():
+            if done.stat().st_mtime > pid.stat().st_mtime:
+                return True  # by another request
+            if time() - done.stat().st_mtime < PAUSE_S:
+                return False
         done.touch()
         os.kill(int(pid.read_text()), signal.SIGKILL)
     except (FileNotFoundError, ProcessLookupError):  # a Triton that is not ours, or that died by itself
-        return
+        return False
     LOG.error("Triton is started anew: %s", reason)
+    return True
