@@ -40,6 +40,7 @@ MODEL_FILES = {
 STRICT_OFF = "--strict-model-config=false"
 AUTO_COMPLETE_OFF = "--disable-auto-complete-config"
 INPUT_SIZE = f"--http-max-input-size={2**31 - 1}"  # since 25.06, else 64 MiB; MAX_BODY_BYTES is what limits requests
+CLIENTS_MEMORY = "--allow-client-shm=true"  # before 26.05 it was so; for large tensors
 WITHOUT_GPU = ("--allow-gpu-metrics=false", "--pinned-memory-pool-byte-size=0")
 SHARED_MEMORY = 256 << 20  # bytes; Docker gives 64 MiB, of which one instance was seen to take 43 under load
 # Triton starts the Python backend's stub with `bash -c` and does not quote the paths: with a space in one, it hangs.
@@ -119,7 +120,7 @@ def become(binary: str | Path, name: str, environment: dict[str, str], arguments
         flag = each.partition("=")[0]
         if each.startswith("--") and flag not in known:
             stop(f"This tritonserver has no flag {flag}. Correct TRITON_EXTRA_ARGS; tritonserver --help has them all.")
-    ours = [INPUT_SIZE, *([] if has_gpu() else WITHOUT_GPU)]
+    ours = [INPUT_SIZE, CLIENTS_MEMORY, *([] if has_gpu() else WITHOUT_GPU)]
     os.execve(binary, [name, *(each for each in ours if each.partition("=")[0] in known), *arguments], environment)  # noqa: S606
 
 

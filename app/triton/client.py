@@ -15,6 +15,7 @@ from ..deadline import current
 from ..errors import BadInput, ScoringError, TritonBusy, TritonFailed, TritonTimeout, TritonUnavailable
 from . import process
 from .connections import connections
+from .shared_memory import LARGE_BYTES, Place, regions
 
 # Upstream's default of 1 makes the greenlets of a worker take turns on one socket: Triton never sees two requests at
 # once and cannot batch. Connections open on demand, so a high limit costs nothing until it is used.
@@ -108,6 +109,7 @@ class InferenceServerClient(tritonclient.http.InferenceServerClient):  # type: i
         """Ask one model once, as upstream's infer().
 
         Where the model's queue policy allows, it waits in Triton's queue no longer than the scoring request has time.
+        Large tensors go through shared memory.
         Raises Refused naming what the model takes and what was sent, Failed, Busy, QueueFull, QueueTimeout,
         Unreachable, TimedOut.
         Source: Open Inference Protocol, POST v2/models/{model}/infer.
@@ -117,6 +119,15 @@ class InferenceServerClient(tritonclient.http.InferenceServerClient):  # type: i
             with suppress(InferenceServerException):  # no such model: that infer() will tell
                 if takes_timeout(model_name, version):
                     kwargs["timeout"] = time_left_us()
+        result = None
+        tensors = [each._get_binary_data() or b"" for each in inputs]
+        if self._is_of_service and all(tensors) and sum(map(len, tensors)) > LARGE_BYTES:
+            result = regions(self.service_url).through(
+                tensors, lambda places: self._ask(model_name, list(map(in_place, inputs, places)), *args, **kwargs)
+            )
+        return result or self._ask(model_name, inputs, *args, **kwargs)
+
+    def _ask(self, model_name: str, inputs: Sequence[Any], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         try:
             return super().infer(model_name, inputs, *args, **kwargs)
         except InferenceServerException as error:
@@ -135,6 +146,12 @@ class InferenceServerClient(tritonclient.http.InferenceServerClient):  # type: i
             return ""
         takes = ", ".join(f"{each['name']} {each['datatype']} {each['shape']}" for each in metadata["inputs"])
         return f"Model {model_name!r} takes {takes}. "
+
+
+def in_place(tensor: Any, place: Place) -> Any:  # noqa: ANN401
+    """Make an InferInput like this one, whose data lies where Triton reads it."""
+    made = tritonclient.http.InferInput(tensor.name(), tensor.shape(), tensor.datatype())
+    return made.set_shared_memory(place.region, place.size, place.offset)
 
 
 def unreachable(request_uri: str, error: Exception) -> ScoringError:

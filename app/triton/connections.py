@@ -7,7 +7,9 @@ from functools import cache
 from typing import Any
 
 import gevent
+import orjson
 from gevent.monkey import get_original
+from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
 
 from ..deadline import current
 
@@ -41,6 +43,14 @@ class Response:
         start = self._at
         self._at = len(self.body) if length < 0 else start + length
         return bytes(self.body[start : self._at])
+
+
+def failure(response: Response) -> InferenceServerException:
+    """Make of an answer that is none what tritonclient makes of it."""
+    text = bytes(response.body).decode(errors="replace")
+    with contextlib.suppress(orjson.JSONDecodeError, KeyError, TypeError):
+        text = orjson.loads(text)["error"]
+    return InferenceServerException(text, str(response.status_code))
 
 
 class _Idle(_ThreadLocal):  # type: ignore[misc,valid-type]

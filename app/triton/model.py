@@ -1,6 +1,6 @@
 """TritonModel: one model of this service's Triton, called like a function of arrays."""
 
-from contextlib import suppress
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote
 
@@ -8,25 +8,28 @@ import numpy as np
 import orjson
 from numpy.typing import ArrayLike, NDArray
 from tritonclient.utils import (  # type: ignore[import-untyped]
-    InferenceServerException,
     deserialize_bytes_tensor,
     serialize_byte_tensor,
     triton_to_np_dtype,
 )
 
 from .client import InferenceServerClient, Refused, explain, takes_timeout, time_left_us, unreachable
-from .connections import Response, connections
+from .connections import Response, connections, failure
+from .shared_memory import LARGE_BYTES, Buffer, Place, regions
 
-HEADS = 256  # request heads kept, one for each combination of shapes
+HEADS = 256  # request heads kept, one for each combination of shapes and places
+
+Shape = tuple[int, ...]
+Input = tuple[Shape, int | Place]  # how many bytes are sent, or where they lie
 
 
 class TritonModel:
     """A model that init() looks up once and run() calls: `digits(image=x)["probabilities"]`.
 
-    Arrays in, by the names of the model's inputs; arrays out, by the names of its outputs. Tensors travel as binary
-    data, in one send where they are small, without a copy where they are large. Any number of calls may be under way at
+    Arrays in, by the names of the model's inputs; arrays out, by the names of its outputs. Small tensors are sent as
+    binary data; large ones are put where Triton reads them, in shared memory. Any number of calls may be under way at
     the same time; each has a connection of its own, so that Triton can batch them.
-    Source: Open Inference Protocol, with the binary tensor data extension.
+    Source: Open Inference Protocol, with the extensions for binary tensor data and system shared memory.
     """
 
     def __init__(self, name: str, version: str = "") -> None:
@@ -43,8 +46,9 @@ class TritonModel:
         self._dtypes = {each: _dtype(datatype) for each, (datatype, _) in self.inputs.items()}
         self._uri = f"/v2/models/{quote(name)}{f'/versions/{version}' if version else ''}/infer"
         self._connections = connections(url)
+        self._regions = regions(url)
         self._takes_timeout = takes_timeout(name, version)
-        self._heads: dict[tuple[Any, ...], bytes] = {}
+        self._heads: dict[tuple[Input, ...], bytes] = {}
 
     def __call__(self, **inputs: ArrayLike) -> dict[str, NDArray[Any]]:
         """Ask the model once.
@@ -59,17 +63,15 @@ class TritonModel:
             raise TypeError(
                 f"{self.name} takes {', '.join(self.inputs)}; the call gave {', '.join(inputs) or 'nothing'}."
             )
-        tensors = [self._tensor(name, np.asarray(inputs[name])) for name in self.inputs]
-        shapes = tuple([(shape, len(data)) for shape, data in tensors])
-        head = self._head(shapes, time_left_us()) if self._takes_timeout else self._heads.get(shapes)
-        if not head:
-            head = self._keep(shapes, self._head(shapes, None))
+        shapes, tensors = zip(*[self._tensor(name, np.asarray(inputs[name])) for name in self.inputs], strict=True)
+        response = None
         try:
-            response = self._connections.call(head, *[data for _, data in tensors])
+            if sum(map(len, tensors)) > LARGE_BYTES:
+                response = self._regions.through(tensors, lambda places: self._ask(zip(shapes, places, strict=True)))
+            if response is None:
+                response = self._ask(zip(shapes, map(len, tensors), strict=True), *tensors)
         except OSError as error:
             raise unreachable(self._uri, error) from error
-        if response.status_code != 200:
-            raise explain(_error(response))
         return _outputs(response)
 
     def zeros(self) -> dict[str, NDArray[Any]]:
@@ -79,7 +81,7 @@ class TritonModel:
             for name, (datatype, dims) in self.inputs.items()
         }
 
-    def _tensor(self, name: str, given: NDArray[Any]) -> tuple[tuple[int, ...], bytes | memoryview]:
+    def _tensor(self, name: str, given: NDArray[Any]) -> tuple[Shape, Buffer]:
         """Make the shape and the bytes of an input."""
         wanted = self._dtypes[name]
         if given.dtype != wanted:
@@ -93,53 +95,50 @@ class TritonModel:
             return given.shape, serialize_byte_tensor(given).item() if given.size else b""
         return given.shape, np.ascontiguousarray(given).reshape(-1).view(np.uint8).data
 
+    def _ask(self, inputs: Iterable[Input], *sent: Buffer) -> Response:
+        """Send a request, with the tensors that are not in shared memory. Raises as __call__ does."""
+        given = tuple(inputs)
+        head = self._head(given, time_left_us()) if self._takes_timeout else self._heads.get(given)
+        if not head:
+            head = self._keep(given, self._head(given, None))
+        response = self._connections.call(head, *sent)
+        if response.status_code != 200:
+            error = failure(response)
+            raise explain(error) from error
+        return response
+
     def _refused(self, name: str, given: str) -> Refused:
         datatype, dims = self.inputs[name]
         return Refused(f"Input {name!r} of model {self.name!r} takes {datatype} {dims}. The request gave {given}.")
 
-    def _keep(self, shapes: tuple[Any, ...], head: bytes) -> bytes:
+    def _keep(self, given: tuple[Input, ...], head: bytes) -> bytes:
         if len(self._heads) >= HEADS:
             self._heads.clear()
-        self._heads[shapes] = head
+        self._heads[given] = head
         return head
 
-    def _head(self, shapes: tuple[Any, ...], timeout_us: int | None) -> bytes:
+    def _head(self, given: tuple[Input, ...], timeout_us: int | None) -> bytes:
         """Write what comes before the tensors, the HTTP head and the JSON header, if the shapes are the model's."""
-        for (name, (datatype, dims)), (shape, _) in zip(self.inputs.items(), shapes, strict=True):
+        tensors = []
+        sent = 0
+        for (name, (datatype, dims)), (shape, where) in zip(self.inputs.items(), given, strict=True):
             if len(shape) != len(dims) or any(dim not in (-1, size) for size, dim in zip(shape, dims, strict=True)):
-                given = "BYTES" if datatype == "BYTES" else self._dtypes[name].name
-                raise self._refused(name, f"{given} {list(shape)}")
-        parameters = {"binary_data_output": True} | ({"timeout": timeout_us} if timeout_us else {})
-        header = orjson.dumps(
-            {
-                "inputs": [
-                    {
-                        "name": name,
-                        "datatype": datatype,
-                        "shape": shape,
-                        "parameters": {"binary_data_size": size},
-                    }
-                    for (name, (datatype, _)), (shape, size) in zip(self.inputs.items(), shapes, strict=True)
-                ],
-                "parameters": parameters,
-            }
-        )
-        length = len(header) + sum(size for _, size in shapes)
-        head = self._connections.head(
-            "POST", self._uri, {"Content-Length": length, "Inference-Header-Content-Length": len(header)}
-        )
-        return head + header
+                kind = "BYTES" if datatype == "BYTES" else self._dtypes[name].name
+                raise self._refused(name, f"{kind} {list(shape)}")
+            if isinstance(where, Place):
+                parameters = where.parameters
+            else:
+                parameters = {"binary_data_size": where}
+                sent += where
+            tensors.append({"name": name, "datatype": datatype, "shape": shape, "parameters": parameters})
+        timeout = {"timeout": timeout_us} if timeout_us else {}
+        header = orjson.dumps({"inputs": tensors, "parameters": {"binary_data_output": True} | timeout})
+        length = {"Content-Length": len(header) + sent, "Inference-Header-Content-Length": len(header)}
+        return self._connections.head("POST", self._uri, length) + header
 
 
 def _dtype(datatype: str) -> np.dtype[Any]:
     return np.dtype(np.object_ if datatype == "BYTES" else triton_to_np_dtype(datatype))
-
-
-def _error(response: Response) -> InferenceServerException:
-    text = bytes(response.body).decode(errors="replace")
-    with suppress(orjson.JSONDecodeError, KeyError, TypeError):
-        text = orjson.loads(text)["error"]
-    return InferenceServerException(text, str(response.status_code))
 
 
 def _outputs(response: Response) -> dict[str, NDArray[Any]]:

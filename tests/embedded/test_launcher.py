@@ -206,6 +206,7 @@ WITHOUT_GPU = ["--allow-gpu-metrics=false", "--pinned-memory-pool-byte-size=0"]
             ["--http-max-input-size=2147483647", *WITHOUT_GPU],
             id="one that limits requests, built for GPUs",
         ),
+        pytest.param("--strict-model-config --allow-client-shm", ["--allow-client-shm=true", STRICT_OFF], id="memory"),
     ],
 )
 def test_each_release_gets_the_flags_that_it_has(repository, tritonserver_on_path, monkeypatch, release, becomes):

@@ -1,0 +1,171 @@
+"""Shared memory through which large tensors reach Triton: it reads them in place, instead of receiving them.
+
+Source: Triton's system shared memory extension. Triton counts who reads a region, and does not let go of one in use.
+"""
+
+import logging
+import os
+import re
+from collections.abc import Callable, Sequence
+from functools import cache
+from mmap import mmap
+from pathlib import Path
+from secrets import token_hex
+from time import monotonic
+from typing import NamedTuple, TypeVar
+
+import orjson
+from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
+
+from .connections import Connections, connections, failure
+
+LOG = logging.getLogger("scoregate")
+
+LARGE_BYTES = 65536  # smaller ones are sent as fast
+DIRECTORY = Path("/dev/shm")  # noqa: S108 - where Linux keeps shared memory, and Triton looks for it
+LEAST_SHARED_MEMORY = 256 << 20  # bytes of it, for this to take some: the Python backend needs it, too
+MOST_BYTES = 256 << 20  # of all workers' regions, and at most
+SHARE = 4  # this part of the shared memory
+FULL_S = 1.0  # until the next look whether there is room
+ALIGNMENT = 64  # bytes; of each tensor in a region
+PAGE = 65536  # bytes; regions are multiples of it
+
+NAME = re.compile(r"scoregate-(\d+)-[0-9a-f]{8}")  # the number is the worker's process
+
+Buffer = bytes | memoryview
+Result = TypeVar("Result")
+
+
+class Place(NamedTuple):
+    """Where a tensor lies."""
+
+    region: str
+    offset: int
+    size: int
+
+    @property
+    def parameters(self) -> dict[str, str | int]:
+        """The parameters of an input, in a request to Triton."""
+        return {
+            "shared_memory_region": self.region,
+            "shared_memory_offset": self.offset,
+            "shared_memory_byte_size": self.size,
+        }
+
+
+class _Region(NamedTuple):
+    name: str
+    memory: mmap
+
+
+class Regions:
+    """The regions of one worker; a call takes an idle one that is large enough, or makes another.
+
+    Triton keeps the list of all of them. A region has a file only until Triton has opened it, so that nothing stays
+    behind in /dev/shm whoever is killed; those of a killed worker are given back by the next one to make a region.
+    """
+
+    def __init__(self, to_triton: Connections) -> None:
+        self._connections = to_triton
+        self._idle: list[_Region] = []
+        self._abandoned: set[str] = set()
+        self._look_again_at = 0.0
+        total = os.statvfs(DIRECTORY)
+        size = total.f_blocks * total.f_frsize
+        self._most = min(size // SHARE, MOST_BYTES) if size >= LEAST_SHARED_MEMORY else 0
+
+    def through(self, tensors: Sequence[Buffer], ask: Callable[[list[Place]], Result]) -> Result | None:
+        """Put the tensors where Triton can read them, and ask it. Returns None if they have to be sent.
+
+        ask: raises InferenceServerException for an answer that is a failure. So does this.
+        """
+        sizes = [len(each) + -len(each) % ALIGNMENT for each in tensors]
+        region = self._idle_one(sum(sizes)) or self._another(sum(sizes))
+        if region is None:
+            return None
+        places, at = [], 0
+        for tensor, size in zip(tensors, sizes, strict=True):
+            region.memory[at : at + len(tensor)] = tensor
+            places.append(Place(region.name, at, len(tensor)))
+            at += size
+        try:
+            result = ask(places)
+        except InferenceServerException as error:
+            if region.name in str(error):
+                return None  # it is not known to this Triton, which was started anew
+            self._idle.append(region)
+            raise
+        except BaseException:
+            self._abandoned.add(region.name)  # an answer may still be under way, whose tensors these are
+            raise
+        self._idle.append(region)
+        return result
+
+    def _idle_one(self, size: int) -> _Region | None:
+        """Take the smallest that will do, of these the one used last: most of it is in a cache still."""
+        large_enough = [each for each in reversed(self._idle) if len(each.memory) >= size]
+        if not large_enough:
+            return None
+        region = min(large_enough, key=lambda each: len(each.memory))
+        self._idle.remove(region)
+        return region
+
+    def _another(self, size: int) -> _Region | None:
+        """Make one, if there is room and Triton takes it."""
+        size += -size % PAGE
+        if not self._most or monotonic() < self._look_again_at:
+            return None
+        try:
+            if self._taken() + size <= self._most:
+                return self._made(size)
+        except OSError as error:  # no memory is left, or Triton is not there
+            LOG.debug("No shared memory for %d bytes: %s", size, error)
+        except InferenceServerException as error:
+            LOG.info("Triton takes no shared memory, so large tensors are sent: %s", error)
+            self._most = 0
+        self._look_again_at = monotonic() + FULL_S
+        return None
+
+    def _made(self, size: int) -> _Region:
+        name = f"scoregate-{os.getpid()}-{token_hex(4)}"
+        path = DIRECTORY / name
+        file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
+        try:
+            os.posix_fallocate(file, 0, size)  # or writing to it would be a SIGBUS when there is no memory left
+            memory = mmap(file, size)
+            self._tell(f"/region/{name}/register", {"key": f"/{name}", "offset": 0, "byte_size": size})
+        finally:
+            os.close(file)
+            path.unlink()
+        return _Region(name, memory)
+
+    def _taken(self) -> int:
+        """Count the bytes that Triton has of all workers, once it has let go of what nobody uses any more."""
+        response = self._connections.get("/v2/systemsharedmemory/status")
+        if response.status_code != 200:
+            raise failure(response)
+        regions = {each["name"]: each["byte_size"] for each in orjson.loads(response.body)}
+        self._abandoned &= regions.keys()
+        return sum(size for name, size in regions.items() if not self._is_let_go(name))
+
+    def _is_let_go(self, name: str) -> bool:
+        match = NAME.fullmatch(name)
+        if not match or (name not in self._abandoned and Path("/proc", match[1]).exists()):
+            return False
+        try:
+            self._tell(f"/region/{name}/unregister", {})
+        except InferenceServerException:  # it is in use
+            return False
+        self._abandoned.discard(name)
+        return True
+
+    def _tell(self, uri: str, what: dict[str, str | int]) -> None:
+        response = self._connections.post(f"/v2/systemsharedmemory{uri}", orjson.dumps(what))
+        if response.status_code != 200:
+            raise failure(response)
+
+
+@cache
+def regions(url: str) -> Regions:
+    """Get the regions for the Triton at url, host:port, that all callers share."""
+    return Regions(connections(url))
