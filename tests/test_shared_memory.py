@@ -153,17 +153,29 @@ def test_what_a_killed_worker_had_is_given_back(service):
     nothing_stays(service)
 
 
-def test_without_room_or_where_triton_cannot_find_them_they_are_sent(service, tmp_path, monkeypatch):
-    to_triton = Connections(f"127.0.0.1:{service.triton_port}", 5, 5)
-    monkeypatch.setattr(shared_memory, "MOST_BYTES", COUNT)
-    assert Regions(to_triton).through([bytes(COUNT * 4)], pytest.fail) is None
-    monkeypatch.undo()
-    monkeypatch.setattr(shared_memory, "LEAST_SHARED_MEMORY", 2**60)
-    assert Regions(to_triton).through([bytes(COUNT * 4)], pytest.fail) is None
-    monkeypatch.undo()
-    monkeypatch.setattr(shared_memory, "DIRECTORY", tmp_path)
-    elsewhere = Regions(to_triton)
-    assert elsewhere.through([bytes(COUNT * 4)], pytest.fail) is None
-    assert elsewhere.through([bytes(COUNT * 4)], pytest.fail) is None
+@pytest.fixture
+def to_triton(service):
+    yield (connections := Connections(f"127.0.0.1:{service.triton_port}", 5, 5))
+    connections._idle.connections.pop().close()  # for whose end Triton would wait
+
+
+def test_without_room_or_where_triton_cannot_find_them_they_are_sent(to_triton, tmp_path, monkeypatch):
+    tensor = bytes(COUNT * 4)
+    for name, value in {"MOST_BYTES": COUNT, "LEAST_SHARED_MEMORY": 2**60, "DIRECTORY": tmp_path}.items():
+        with monkeypatch.context() as patched:
+            patched.setattr(shared_memory, name, value)
+            refused = Regions(to_triton)
+            assert [refused.through([tensor], pytest.fail) for _ in range(2)] == [None, None]
     assert not list(tmp_path.iterdir())
-    to_triton._idle.connections.pop().close()  # for whose end Triton would wait
+
+
+def test_idle_regions_make_room_for_a_larger_one(service, to_triton, monkeypatch):
+    monkeypatch.setattr(shared_memory, "MOST_BYTES", sum(regions(service).values()) + 2**20)
+    monkeypatch.setattr(shared_memory, "FULL_S", 0)
+    made = Regions(to_triton)
+    small, large = [made.through([bytes(size)], lambda places: places[0].region) for size in (2**19, 2**20)]
+    assert small in regions(service)
+    assert large is None
+    large = made.through([bytes(2**20)], lambda places: places[0].region)
+    assert regions(service)[large] == 2**20
+    assert small not in regions(service)

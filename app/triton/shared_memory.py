@@ -7,6 +7,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from mmap import mmap
 from pathlib import Path
@@ -24,8 +25,8 @@ LOG = logging.getLogger("scoregate")
 LARGE_BYTES = 65536  # smaller ones are sent as fast
 DIRECTORY = Path("/dev/shm")  # noqa: S108 - where Linux keeps shared memory, and Triton looks for it
 LEAST_SHARED_MEMORY = 256 << 20  # bytes of it, for this to take some: the Python backend needs it, too
-MOST_BYTES = 256 << 20  # of all workers' regions, and at most
-SHARE = 4  # this part of the shared memory
+MOST_BYTES = 256 << 20  # of all workers' regions
+SHARE = 4  # the part of the shared memory that they may have
 FULL_S = 1.0  # until the next look whether there is room
 ALIGNMENT = 64  # bytes; of each tensor in a region
 PAGE = 65536  # bytes; regions are multiples of it
@@ -70,9 +71,9 @@ class Regions:
         self._idle: list[_Region] = []
         self._abandoned: set[str] = set()
         self._look_again_at = 0.0
-        total = os.statvfs(DIRECTORY)
-        size = total.f_blocks * total.f_frsize
-        self._most = min(size // SHARE, MOST_BYTES) if size >= LEAST_SHARED_MEMORY else 0
+        self._making = 0  # bytes, of greenlets that are about to have one
+        total, _ = _sizes()
+        self._most = min(total // SHARE, MOST_BYTES) if total >= LEAST_SHARED_MEMORY else 0
 
     def through(self, tensors: Sequence[Buffer], ask: Callable[[list[Place]], Result]) -> Result | None:
         """Put the tensors where Triton can read them, and ask it. Returns None if they have to be sent.
@@ -107,26 +108,36 @@ class Regions:
         if not large_enough:
             return None
         region = min(large_enough, key=lambda each: len(each.memory))
-        self._idle.remove(region)
-        return region
+        with suppress(ValueError):  # another thread was faster
+            self._idle.remove(region)
+            return region
+        return None
 
     def _another(self, size: int) -> _Region | None:
         """Make one, if there is room and Triton takes it."""
         size += -size % PAGE
         if not self._most or monotonic() < self._look_again_at:
             return None
+        self._making += size
         try:
-            if self._taken() + size <= self._most:
-                return self._made(size)
+            if self._taken() + self._making <= self._most and (region := self._made(size)):
+                return region
+            while self._idle:  # all of them too small: the next look finds room in their place
+                self._abandoned.add(self._idle.pop().name)
         except OSError as error:  # no memory is left, or Triton is not there
             LOG.debug("No shared memory for %d bytes: %s", size, error)
         except InferenceServerException as error:
             LOG.info("Triton takes no shared memory, so large tensors are sent: %s", error)
             self._most = 0
+        finally:
+            self._making -= size
         self._look_again_at = monotonic() + FULL_S
         return None
 
-    def _made(self, size: int) -> _Region:
+    def _made(self, size: int) -> _Region | None:
+        total, free = _sizes()
+        if free - size < total // 2:  # others have taken much; it is Triton's Python backend that needs the rest
+            return None
         name = f"scoregate-{os.getpid()}-{token_hex(4)}"
         path = DIRECTORY / name
         file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
@@ -134,6 +145,9 @@ class Regions:
             os.posix_fallocate(file, 0, size)  # or writing to it would be a SIGBUS when there is no memory left
             memory = mmap(file, size)
             self._tell(f"/region/{name}/register", {"key": f"/{name}", "offset": 0, "byte_size": size})
+        except BaseException:  # the deadline's, perhaps, when Triton has it already
+            self._abandoned.add(name)
+            raise
         finally:
             os.close(file)
             path.unlink()
@@ -163,6 +177,12 @@ class Regions:
         response = self._connections.post(f"/v2/systemsharedmemory{uri}", orjson.dumps(what))
         if response.status_code != 200:
             raise failure(response)
+
+
+def _sizes() -> tuple[int, int]:
+    """Tell how many bytes of shared memory there are, and how many are free."""
+    memory = os.statvfs(DIRECTORY)
+    return memory.f_blocks * memory.f_frsize, memory.f_bavail * memory.f_frsize
 
 
 @cache
