@@ -13,7 +13,7 @@ class Load:
     cannot be connected to is where a load balancer would have gone elsewhere: no request was sent, so none was lost.
     """
 
-    def __init__(self, port: int, connections: int, body: str = "x", host: str = "127.0.0.1") -> None:
+    def __init__(self, port: int, connections: int, body: str | bytes = "x", host: str = "127.0.0.1") -> None:
         self.outcomes: Counter[object] = Counter()
         self._address = host, port
         self._body = body

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import requests
+from load import Load
 from scoregate.triton import shared_memory
 from scoregate.triton.connections import Connections
 from scoregate.triton.shared_memory import Regions
@@ -69,15 +70,19 @@ COUNT = 2**18  # float32 in a request: 1 MiB
 @pytest.fixture(scope="module", params=[OWN, UNMODIFIED], ids=["own", "unmodified"])
 def service(request, start_module, tmp_path_factory):
     """Serves the model; `means` is its file."""
-    root = tmp_path_factory.mktemp("root")
-    (root / "triton/mean/1").mkdir(parents=True)
-    (root / "triton/mean/1/model.py").write_text(MODEL.replace("FILE", repr(str(root / "means"))))
-    (root / "triton/mean/config.pbtxt").write_text(CONFIG)
-    (root / "score.py").write_text(request.param)
+    root = with_script(tmp_path_factory.mktemp("root"), request.param)
     service = start_module(MODEL_DIR=root, AML_APP_ROOT=root).wait_ready()
     service.means = root / "means"
     service.means.touch()
     return service
+
+
+def with_script(root: Path, script: str) -> Path:
+    (root / "triton/mean/1").mkdir(parents=True)
+    (root / "triton/mean/1/model.py").write_text(MODEL.replace("FILE", repr(str(root / "means"))))
+    (root / "triton/mean/config.pbtxt").write_text(CONFIG)
+    (root / "score.py").write_text(script)
+    return root
 
 
 def mean(service: Service, value: float, count: int = COUNT, **kwargs) -> requests.Response:
@@ -150,6 +155,27 @@ def test_what_a_killed_worker_had_is_given_back(service):
         return mean(service, 1).ok and bool(names) and not any(f"-{worker}-" in each for each in names)
 
     wait_until(given_back, 30, "given back", service.log)
+    nothing_stays(service)
+
+
+@pytest.mark.parametrize("script", [OWN, UNMODIFIED], ids=["own", "unmodified"])
+def test_answers_are_right_whoever_is_killed_under_load(start, tmp_path, script):
+    root = with_script(tmp_path, script)
+    service = start(MODEL_DIR=root, AML_APP_ROOT=root, WORKER_COUNT=2).wait_ready()
+    loads = {value: Load(service.port, 4, np.full(COUNT, value, "<f4").tobytes()) for value in (1.0, 2.0)}
+    for victim in ("--model-repository", "scoregate.arbiter") * 3:
+        goals = {value: load.outcomes[200, str(value)] + 20 for value, load in loads.items()}
+        wait_until(
+            lambda goals=goals: all(loads[each].outcomes[200, str(each)] > goal for each, goal in goals.items()),
+            30,
+            f"answers before {victim} is killed",
+            service.log,
+        )
+        os.kill(service.children(victim)[-1], signal.SIGKILL)  # of Gunicorn's processes, the newest worker
+    for value, load in loads.items():
+        answered = {each for each in load.end() if isinstance(each, tuple)}
+        assert {body for status, body in answered if status == 200} == {str(value)}
+        assert {status for status, _ in answered} <= {200, 503}
     nothing_stays(service)
 
 
