@@ -60,6 +60,31 @@ class _Idle(_ThreadLocal):  # type: ignore[misc,valid-type]
         self.connections: list[_Connection] = []
 
 
+class _Turn(_ThreadLocal):  # type: ignore[misc,valid-type]
+    """What a thread's greenlets ask Triton in one turn of its event loop, sent together when all have had their turn.
+
+    Sent one by one, as each is ready, each finds Triton idle and is a batch by itself, which takes Triton as long as
+    one of several.
+    """
+
+    def __init__(self) -> None:
+        self.calls = 0  # under way: who is alone has nobody to be sent with
+        self._unsent: list[tuple[_Connection, bytes]] = []
+
+    def add(self, connection: "_Connection", data: bytes) -> None:
+        self._unsent.append((connection, data))
+        if len(self._unsent) == 1:
+            gevent.get_hub().loop.run_callback(self._end)
+
+    def _end(self) -> None:
+        unsent, self._unsent = self._unsent, []
+        for connection, data in unsent:
+            connection.send_now(data)
+
+
+_turn = _Turn()
+
+
 class _Connection:
     """One socket, and how to wait for it."""
 
@@ -72,6 +97,7 @@ class _Connection:
         loop = gevent.get_hub().loop
         self._readable = loop.io(self._socket.fileno(), READ)
         self._writable = loop.io(self._socket.fileno(), WRITE)
+        self._failure: OSError | None = None  # of the send, if it was not the caller's own greenlet that sent
         self.timeout = 0.0  # in s, of the call under way
 
     def close(self) -> None:
@@ -97,6 +123,18 @@ class _Connection:
             gevent.socket.wait(self._writable, self.timeout, TimeoutError("timed out"))
             with contextlib.suppress(BlockingIOError):
                 rest = rest[self._socket.send(rest) :]
+
+    def send_now(self, data: bytes) -> None:
+        """Send without waiting, for a greenlet that waits for the answer; what fails is raised there."""
+        try:
+            sent = self._socket.send(data)
+        except OSError as error:
+            self._failure = error
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RD)  # it waits no longer
+            return
+        if sent < len(data):  # hardly ever: what is sent so is small, and the connection was idle
+            gevent.spawn(self.send, memoryview(data)[sent:])
 
     def receive(self) -> Response:
         data = self._more()
@@ -131,6 +169,8 @@ class _Connection:
     def _more(self) -> bytes:
         while True:
             gevent.socket.wait(self._readable, self.timeout, TimeoutError("timed out"))
+            if self._failure:
+                raise self._failure
             with contextlib.suppress(BlockingIOError):
                 if data := self._socket.recv(RECEIVE_BYTES):
                     return bytes(data)
@@ -198,16 +238,21 @@ class Connections:
 
     def _exchange(self, connection: _Connection, timeout: float, head: bytes, *body: bytes | memoryview) -> Response:
         connection.timeout = timeout
+        _turn.calls += 1
         try:
-            if sum(map(len, body)) <= JOIN_BYTES:
-                connection.send(b"".join((head, *body)))
-            else:
+            if sum(map(len, body)) > JOIN_BYTES:
                 for part in (head, *body):
                     connection.send(part)
+            elif _turn.calls > 1:
+                _turn.add(connection, b"".join((head, *body)))
+            else:
+                connection.send(b"".join((head, *body)))
             response = connection.receive()
         except BaseException:  # whatever it is, an answer may still come that belongs to no later request
             connection.close()
             raise
+        finally:
+            _turn.calls -= 1
         self._idle.connections.append(connection)
         return response
 

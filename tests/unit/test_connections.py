@@ -1,10 +1,14 @@
 """Connections to Triton: what is sent a second time, and what is not."""
 
+import contextlib
 import socket
 import struct
+import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
+import gevent
 import pytest
 from scoregate.triton.connections import Connections
 
@@ -66,3 +70,71 @@ def test_one_that_may_have_been_worked_on_is_not(port_of):
     with pytest.raises(ConnectionError, match="closed the connection"):
         connections.post("/x", b"body")
     assert connected.result() == 1
+
+
+@pytest.fixture
+def server() -> Iterator[tuple[int, dict[bytes, float], list[socket.socket]]]:
+    """Answers any request on any connection; tells its port, when each body came, and its ends of the connections."""
+    came: dict[bytes, float] = {}
+    ends: list[socket.socket] = []
+
+    def serve(connection: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while request := connection.recv(65536):
+                came[request.rpartition(b"\r\n\r\n")[2]] = time.monotonic()
+                connection.sendall(ANSWER)
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                ends.append(listener.accept()[0])
+                threading.Thread(target=serve, args=(ends[-1],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=accept, daemon=True).start()
+        yield listener.getsockname()[1], came, ends
+        listener.shutdown(socket.SHUT_RDWR)
+        for each in ends:
+            each.close()
+
+
+@pytest.fixture
+def connections(server) -> Iterator[Connections]:
+    yield (made := Connections(f"127.0.0.1:{server[0]}", 5, 5))
+    for each in made._idle.connections:
+        each.close()
+
+
+def test_what_is_asked_in_one_turn_is_sent_together_and_who_is_alone_does_not_wait(server, connections):
+    _, came, _ = server
+    computed = {}
+
+    def ask(body: bytes) -> bytes:
+        end = time.monotonic() + 0.05
+        while time.monotonic() < end:
+            pass
+        computed[body] = time.monotonic()
+        return bytes(connections.post("/x", body).body)
+
+    for _ in range(2):  # the second time they have connections, and nothing else to wait for
+        asked = [gevent.spawn(ask, body) for body in (b"1", b"2", b"3")]
+        assert [each.get() for each in asked] == [b"ok"] * 3
+    assert computed[b"1"] < came[b"1"] < computed[b"2"]
+    assert computed[b"3"] < min(came[b"2"], came[b"3"])
+
+
+def test_a_send_that_fails_in_its_turn_is_told_to_who_waits_and_made_again(server, connections, monkeypatch):
+    _, _, ends = server
+
+    def ask_twice() -> list[bytes]:
+        asked = [gevent.spawn(connections.post, "/x", b"body") for _ in range(2)]
+        return [bytes(each.get().body) for each in asked]
+
+    assert ask_twice() == [b"ok", b"ok"]
+    for each in ends:
+        each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        each.shutdown(socket.SHUT_RD)  # for the thread that receives from it
+        each.close()
+    monkeypatch.setattr("scoregate.triton.connections._Connection.is_alive", lambda _: True)
+    assert ask_twice() == [b"ok", b"ok"]
+    assert len(ends) == 4
