@@ -73,15 +73,15 @@ def test_one_that_may_have_been_worked_on_is_not(port_of):
 
 
 @pytest.fixture
-def server() -> Iterator[tuple[int, dict[bytes, float], list[socket.socket]]]:
-    """Answers any request on any connection; tells its port, when each body came, and its ends of the connections."""
-    came: dict[bytes, float] = {}
+def server() -> Iterator[tuple[int, set[bytes], list[socket.socket]]]:
+    """Answers any request on any connection; tells its port, the bodies that came, and its ends of the connections."""
+    came: set[bytes] = set()
     ends: list[socket.socket] = []
 
     def serve(connection: socket.socket) -> None:
         with contextlib.suppress(OSError):
             while request := connection.recv(65536):
-                came[request.rpartition(b"\r\n\r\n")[2]] = time.monotonic()
+                came.add(request.rpartition(b"\r\n\r\n")[2])
                 connection.sendall(ANSWER)
 
     def accept() -> None:
@@ -107,20 +107,26 @@ def connections(server) -> Iterator[Connections]:
 
 def test_what_is_asked_in_one_turn_is_sent_together_and_who_is_alone_does_not_wait(server, connections):
     _, came, _ = server
-    computed = {}
+    bodies = [b"1", b"2", b"3"]
+
+    def hold_until_came(body: bytes, seconds: float) -> bool:
+        """Let no other greenlet run; tell whether it came."""
+        end = time.monotonic() + seconds
+        while body not in came and time.monotonic() < end:
+            time.sleep(0.001)
+        return body in came
 
     def ask(body: bytes) -> bytes:
-        end = time.monotonic() + 0.05
-        while time.monotonic() < end:
-            pass
-        computed[body] = time.monotonic()
+        if body == b"2":
+            assert hold_until_came(b"1", 10)  # it was alone
+        if body == b"3":
+            assert not hold_until_came(b"2", 0.3)
         return bytes(connections.post("/x", body).body)
 
-    for _ in range(2):  # the second time they have connections, and nothing else to wait for
-        asked = [gevent.spawn(ask, body) for body in (b"1", b"2", b"3")]
-        assert [each.get() for each in asked] == [b"ok"] * 3
-    assert computed[b"1"] < came[b"1"] < computed[b"2"]
-    assert computed[b"3"] < min(came[b"2"], came[b"3"])
+    gevent.joinall([gevent.spawn(connections.post, "/x", body) for body in bodies])  # now there is no connecting
+    came.clear()
+    asked = [gevent.spawn(ask, body) for body in bodies]
+    assert [each.get() for each in asked] == [b"ok"] * 3
 
 
 def test_a_send_that_fails_in_its_turn_is_told_to_who_waits_and_made_again(server, connections, monkeypatch):
