@@ -24,9 +24,7 @@ from gunicorn.http.errors import InvalidHeader
 Header = tuple[str, str]
 
 HEAD_BYTES = 8190  # as long as Gunicorn lets one line be
-IN_A_ROW = (
-    4  # receives of a body until the other greenlets have their turn: a moment, even if each one fills its buffer
-)
+IN_A_ROW = 4  # receives of a body, a moment at most, until the other greenlets have their turn
 FIELDS = 100  # Gunicorn's limit_request_fields
 
 _PLAIN = re.compile(rb"POST /score HTTP/1\.1\r\n((?:[A-Za-z][A-Za-z0-9-]*:[\t -~]*\r\n)+)\r\n")

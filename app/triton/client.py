@@ -15,7 +15,7 @@ from ..deadline import current
 from ..errors import BadInput, ScoringError, TritonBusy, TritonFailed, TritonTimeout, TritonUnavailable
 from . import process
 from .connections import connections
-from .shared_memory import LARGE_BYTES, Place, regions
+from .shared_memory import Place, regions
 
 # Upstream's default of 1 makes the greenlets of a worker take turns on one socket: Triton never sees two requests at
 # once and cannot batch. Connections open on demand, so a high limit costs nothing until it is used.
@@ -121,7 +121,7 @@ class InferenceServerClient(tritonclient.http.InferenceServerClient):  # type: i
                     kwargs["timeout"] = time_left_us()
         result = None
         tensors = [each._get_binary_data() or b"" for each in inputs]
-        if self._is_of_service and all(tensors) and sum(map(len, tensors)) > LARGE_BYTES:
+        if self._is_of_service and all(tensors):
             result = regions(self.service_url).through(
                 tensors, lambda places: self._ask(model_name, list(map(in_place, inputs, places)), *args, **kwargs)
             )

@@ -45,12 +45,14 @@ class Response:
         return bytes(self.body[start : self._at])
 
 
-def failure(response: Response) -> InferenceServerException:
-    """Make of an answer that is none what tritonclient makes of it."""
+def succeeded(response: Response) -> Response:
+    """Return the answer; raise what tritonclient makes of one that is a failure, InferenceServerException."""
+    if response.status_code == 200:
+        return response
     text = bytes(response.body).decode(errors="replace")
     with contextlib.suppress(orjson.JSONDecodeError, KeyError, TypeError):
         text = orjson.loads(text)["error"]
-    return InferenceServerException(text, str(response.status_code))
+    raise InferenceServerException(text, str(response.status_code))
 
 
 class _Idle(_ThreadLocal):  # type: ignore[misc,valid-type]

@@ -8,14 +8,15 @@ import numpy as np
 import orjson
 from numpy.typing import ArrayLike, NDArray
 from tritonclient.utils import (  # type: ignore[import-untyped]
+    InferenceServerException,
     deserialize_bytes_tensor,
     serialize_byte_tensor,
     triton_to_np_dtype,
 )
 
 from .client import InferenceServerClient, Refused, explain, takes_timeout, time_left_us, unreachable
-from .connections import Response, connections, failure
-from .shared_memory import LARGE_BYTES, Buffer, Place, regions
+from .connections import Response, connections, succeeded
+from .shared_memory import Buffer, Place, regions
 
 HEADS = 256  # request heads kept, one for each combination of shapes and places
 
@@ -63,11 +64,10 @@ class TritonModel:
             raise TypeError(
                 f"{self.name} takes {', '.join(self.inputs)}; the call gave {', '.join(inputs) or 'nothing'}."
             )
-        shapes, tensors = zip(*[self._tensor(name, np.asarray(inputs[name])) for name in self.inputs], strict=True)
-        response = None
+        given = [self._tensor(name, np.asarray(inputs[name])) for name in self.inputs]
+        shapes, tensors = [shape for shape, _ in given], [data for _, data in given]
         try:
-            if sum(map(len, tensors)) > LARGE_BYTES:
-                response = self._regions.through(tensors, lambda places: self._ask(zip(shapes, places, strict=True)))
+            response = self._regions.through(tensors, lambda places: self._ask(zip(shapes, places, strict=True)))
             if response is None:
                 response = self._ask(zip(shapes, map(len, tensors), strict=True), *tensors)
         except OSError as error:
@@ -101,11 +101,10 @@ class TritonModel:
         head = self._head(given, time_left_us()) if self._takes_timeout else self._heads.get(given)
         if not head:
             head = self._keep(given, self._head(given, None))
-        response = self._connections.call(head, *sent)
-        if response.status_code != 200:
-            error = failure(response)
+        try:
+            return succeeded(self._connections.call(head, *sent))
+        except InferenceServerException as error:
             raise explain(error) from error
-        return response
 
     def _refused(self, name: str, given: str) -> Refused:
         datatype, dims = self.inputs[name]

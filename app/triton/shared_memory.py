@@ -18,11 +18,11 @@ from typing import NamedTuple, TypeVar
 import orjson
 from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
 
-from .connections import Connections, connections, failure
+from .connections import Connections, connections, succeeded
 
 LOG = logging.getLogger("scoregate")
 
-LARGE_BYTES = 65536  # smaller ones are sent as fast
+LARGE_BYTES = 65536  # of all tensors of a call; less is sent as fast
 DIRECTORY = Path("/dev/shm")  # noqa: S108 - where Linux keeps shared memory, and Triton looks for it
 LEAST_SHARED_MEMORY = 256 << 20  # bytes of it, for this to take some: the Python backend needs it, too
 MOST_BYTES = 256 << 20  # of all workers' regions
@@ -76,10 +76,12 @@ class Regions:
         self._most = min(total // SHARE, MOST_BYTES) if total >= LEAST_SHARED_MEMORY else 0
 
     def through(self, tensors: Sequence[Buffer], ask: Callable[[list[Place]], Result]) -> Result | None:
-        """Put the tensors where Triton can read them, and ask it. Returns None if they have to be sent.
+        """Put large tensors where Triton can read them, and ask it. Returns None if they have to be sent.
 
         ask: raises InferenceServerException for an answer that is a failure. So does this.
         """
+        if sum(map(len, tensors)) <= LARGE_BYTES:
+            return None
         sizes = [len(each) + -len(each) % ALIGNMENT for each in tensors]
         region = self._idle_one(sum(sizes)) or self._another(sum(sizes))
         if region is None:
@@ -155,9 +157,7 @@ class Regions:
 
     def _taken(self) -> int:
         """Count the bytes that Triton has of all workers, once it has let go of what nobody uses any more."""
-        response = self._connections.get("/v2/systemsharedmemory/status")
-        if response.status_code != 200:
-            raise failure(response)
+        response = succeeded(self._connections.get("/v2/systemsharedmemory/status"))
         regions = {each["name"]: each["byte_size"] for each in orjson.loads(response.body)}
         self._abandoned &= regions.keys()
         return sum(size for name, size in regions.items() if not self._is_let_go(name))
@@ -174,9 +174,7 @@ class Regions:
         return True
 
     def _tell(self, uri: str, what: dict[str, str | int]) -> None:
-        response = self._connections.post(f"/v2/systemsharedmemory{uri}", orjson.dumps(what))
-        if response.status_code != 200:
-            raise failure(response)
+        succeeded(self._connections.post(f"/v2/systemsharedmemory{uri}", orjson.dumps(what)))
 
 
 def _sizes() -> tuple[int, int]:
