@@ -14,8 +14,10 @@ from .metrics import Metrics
 class Exchange:
     """One request and its answer."""
 
-    def __init__(self, environ: dict[str, Any]) -> None:
+    def __init__(self, environ: dict[str, Any], route: str) -> None:
+        """route: the one that answers it, which "//score" shares with "/score"; "none" if there is none."""
         self._environ = environ
+        self._route = route
         self._started = perf_counter()
         self._echo: dict[str, str] = {}
 
@@ -25,13 +27,13 @@ class Exchange:
             request_ids.read(self._environ, self._echo)
         finally:  # an id that is too long is not echoed, but the failure and the log need one
             log.request_id.set(self._echo.get("x-request-id") or request_ids.new())
-        keys.require(self._environ)
+        keys.require(self._environ, self._route)
 
-    def end(self, response: Answer | Response, route: str, counters: Metrics, server_version: str | None) -> None:
-        """Complete the answer's headers, and count it. route: its path in the metrics."""
+    def end(self, response: Answer | Response, counters: Metrics, server_version: str | None) -> None:
+        """Complete the answer's headers, and count it."""
         response.headers.update(self._echo)
         if server_version:
             response.headers["x-ms-server-version"] = server_version
         if trace_id := self._environ.get("HTTP_TRACEID"):
             response.headers["TraceId"] = trace_id
-        counters.answered(route, response.status_code, perf_counter() - self._started)
+        counters.answered(self._route, response.status_code, perf_counter() - self._started)

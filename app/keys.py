@@ -37,14 +37,14 @@ class Keys:
         if self._file:
             self._look(self._file)
 
-    def require(self, environ: dict[str, Any]) -> None:
-        """Let a request pass. Raises Unauthorized when its path needs a key and it has none that fits.
+    def require(self, environ: dict[str, Any], route: str) -> None:
+        """Let a request pass. Raises Unauthorized when its route needs a key and it has none that fits.
 
         Source: RFC 6750, section 2.1, Authorization: Bearer.
         """
         if self._file and monotonic() - self._looked > LOOK_S:
             self._look(self._file)
-        if not (self._keys or self._file) or environ["PATH_INFO"] not in self._covered:
+        if not (self._keys or self._file) or route not in self._covered:
             return
         if self._preflight and environ["REQUEST_METHOD"] == "OPTIONS":
             return

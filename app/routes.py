@@ -52,12 +52,12 @@ def routes(
 
     @face.before_app_request
     def begin() -> None:
-        g.exchange = Exchange(request.environ)
+        g.exchange = Exchange(request.environ, request.url_rule.rule if request.url_rule else "none")
         g.exchange.begin(keys)
 
     @face.after_app_request
     def end(response: BaseResponse) -> BaseResponse:
-        g.exchange.end(response, request.url_rule.rule if request.url_rule else "none", counters, server_version)
+        g.exchange.end(response, counters, server_version)
         return response
 
     @face.app_errorhandler(Exception)

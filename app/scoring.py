@@ -98,13 +98,13 @@ class Shortcut:
         """Answer a request. Source: PEP 3333."""
         if environ["REQUEST_METHOD"] != "POST" or environ["PATH_INFO"] != "/score":
             return self._others(environ, start_response)
-        exchange = Exchange(environ)
+        exchange = Exchange(environ, "/score")
         try:
             exchange.begin(self._keys)
             answered = self._scoring.score(environ)
         except Exception as error:
             answered = failures.answer_to(error, environ)
-        exchange.end(answered, "/score", self._counters, self._server_version)
+        exchange.end(answered, self._counters, self._server_version)
         if isinstance(answered, Answer) and isinstance(answered.body, bytes):
             start_response("200 OK", [*answered.headers.items(), ("Content-Length", str(len(answered.body)))])
             return [answered.body]

@@ -1,5 +1,8 @@
 """Who may come in: keys."""
 
+import http.client
+from contextlib import closing
+
 import pytest
 import requests
 from service import ROOT, SCENARIOS, wait_until
@@ -48,6 +51,14 @@ def test_without_a_key_that_fits_it_is_401(locked, headers, query):
 @pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS", "HEAD", "PUT"])
 def test_no_method_goes_round_it(locked, method):
     assert requests.request(method, locked.url + "/score", timeout=10).status_code in (401, 405)
+
+
+@pytest.mark.parametrize("path", ["//score", "///score", "/%2Fscore", "/%73core", "//metrics", "//swagger.json"])
+def test_no_other_spelling_of_a_path_goes_round_it(locked, path):
+    address = locked.url.removeprefix("http://")
+    with closing(http.client.HTTPConnection(address, timeout=10)) as caller:  # requests would tidy the path up
+        caller.request("POST" if path.endswith("score") else "GET", path, body=b"dict")
+        assert caller.getresponse().status == 401
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/swagger.json"])
