@@ -30,7 +30,7 @@ def create_app() -> Flask:
     log.configure_as_in(settings.app_root)
     lifecycle = Lifecycle(settings.worker_count)
     triton = TritonServer(settings) if settings.triton else None
-    hand_to_scripts(triton.url if triton else None)
+    hand_to_scripts(triton.url if triton else None, settings.instance)
     azure_names.install(settings.model_dir)
     try:
         script = EntryScript(settings)

@@ -23,6 +23,7 @@ from gunicorn.workers.ggevent import GeventWorker
 from werkzeug.http import HTTP_STATUS_CODES
 
 from . import errors, log, plain_http, request_ids
+from .invitation import invite_when_read
 from .lifecycle import Lifecycle, State
 from .readiness import Readiness
 from .sockets import close, refuse
@@ -259,6 +260,7 @@ class Worker(GeventWorker):
         Gunicorn would read it to its end before the next request, in a loop that lets no other greenlet run while data
         keeps coming: one caller who sent for 12 s held up all others, and the probes, for 12 s.
         """
+        invite_when_read(req, sock)
         super().handle_request(listener_name, req, sock, addr)
         # Suppressed: the request has been answered, once is enough.
         with suppress(ParseException, TimeoutError), self.timeout_ctx():

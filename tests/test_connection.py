@@ -111,6 +111,15 @@ def test_who_expects_100_continue_gets_it(connection):
     assert connection.file.readline() == b"\r\n"
     connection.send(b"dict")
     assert connection.answer()[:2] == (200, b'{"a": 1}')
+    connection.send(plain(b"dict"))
+    assert connection.answer()[:2] == (200, b'{"a": 1}')
+
+
+def test_who_expects_100_continue_for_a_body_that_is_refused_is_not_asked_to_send_it(connection):
+    connection.send(b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999\r\nExpect: 100-continue\r\n\r\n")
+    status, _, headers = connection.answer()
+    assert (status, headers["Connection"]) == (413, "close")
+    assert connection.is_closed()
 
 
 @pytest.mark.parametrize("twice", ["Host: y", "Content-Length: 4", "Content-Type: a/b\r\nContent-Type: c/d"])

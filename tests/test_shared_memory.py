@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -95,14 +96,14 @@ def regions(service: Service) -> dict[str, int]:
     return {each["name"]: each["byte_size"] for each in told}
 
 
-def nothing_stays(service: Service) -> None:
-    """Other services make regions, too, which have a file for a moment."""
-    wait_until(
-        lambda: not [each for each in Path("/dev/shm").iterdir() if shared_memory.NAME.fullmatch(each.name)],
-        10,
-        "no file in /dev/shm",
-        service.log,
-    )
+def files(service: Service) -> list[Path]:
+    """The regions' files, which other services have, too, for a moment."""
+    ours = Path("/dev/shm").glob(f"{instance(service)}-*")
+    return [each for each in ours if shared_memory.NAME.fullmatch(each.name)]
+
+
+def instance(service: Service) -> str:
+    return f"scoregate-{os.getuid()}-{service.port}"
 
 
 def test_one_caller_s_tensors_take_turns_in_one_region_and_small_ones_take_none(service):
@@ -110,14 +111,14 @@ def test_one_caller_s_tensors_take_turns_in_one_region_and_small_ones_take_none(
     assert not regions(service)
     assert [mean(service, value).json() for value in (1, 2, 3)] == [1, 2, 3]
     assert list(regions(service).values()) == [COUNT * 4]
-    nothing_stays(service)
+    assert not files(service)
 
 
 def test_tensors_side_by_side_do_not_mix(service):
     with ThreadPoolExecutor(8) as pool:
         assert [each.json() for each in pool.map(lambda value: mean(service, value), range(64))] == [*range(64)]
     assert 1 < len(regions(service)) <= 8
-    nothing_stays(service)
+    assert not files(service)
 
 
 def test_a_request_that_was_given_up_keeps_its_tensor_until_triton_has_done_with_it(service):
@@ -155,7 +156,23 @@ def test_what_a_killed_worker_had_is_given_back(service):
         return mean(service, 1).ok and bool(names) and not any(f"-{worker}-" in each for each in names)
 
     wait_until(given_back, 30, "given back", service.log)
-    nothing_stays(service)
+    assert not files(service)
+
+
+def test_the_file_of_a_worker_that_was_killed_before_triton_had_opened_it_is_removed(service):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    left, of_another = (Path(f"/dev/shm/{each}-{ended.pid}-00000000") for each in (instance(service), "scoregate-0-1"))
+    of_one_alive = Path(f"/dev/shm/{instance(service)}-{os.getpid()}-00000000")
+    for file in (left, of_one_alive, of_another):
+        file.touch()
+    try:
+        assert mean(service, 1, 5 * COUNT).ok  # for which no region is idle
+        assert files(service) == [of_one_alive]
+        assert of_another.exists()
+    finally:
+        for file in (left, of_one_alive, of_another):
+            file.unlink(missing_ok=True)
 
 
 @pytest.mark.parametrize("script", [OWN, UNMODIFIED], ids=["own", "unmodified"])
@@ -176,7 +193,7 @@ def test_answers_are_right_whoever_is_killed_under_load(start, tmp_path, script)
         answered = {each for each in load.end() if isinstance(each, tuple)}
         assert {body for status, body in answered if status == 200} == {str(value)}
         assert {status for status, _ in answered} <= {200, 503}
-    nothing_stays(service)
+    assert not files(service)
 
 
 @pytest.fixture

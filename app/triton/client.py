@@ -15,7 +15,7 @@ from ..deadline import current
 from ..errors import BadInput, ScoringError, TritonBusy, TritonFailed, TritonTimeout, TritonUnavailable
 from . import process
 from .connections import connections
-from .shared_memory import Place, regions
+from .shared_memory import Place, Regions, regions
 
 # Upstream's default of 1 makes the greenlets of a worker take turns on one socket: Triton never sees two requests at
 # once and cannot batch. Connections open on demand, so a high limit costs nothing until it is used.
@@ -204,10 +204,11 @@ def time_left_us() -> int | None:
     return max(int(deadline.left_s() * 1e6), 1) if deadline else None
 
 
-def hand_to_scripts(service_url: str | None) -> None:
+def hand_to_scripts(service_url: str | None, instance: str) -> None:
     """Put our client where scripts import it from: tritonclient.http, and tritonhttpclient, its name until 2021.
 
     service_url: host:port of this service's Triton, or None when it runs without: the customary address stays.
+    instance: what the names of the memory shared with it begin with.
     """
     # Importing the old names warns, through a filter of their own that outdoes "ignore"; so they are recorded.
     with warnings.catch_warnings(record=True):
@@ -215,5 +216,6 @@ def hand_to_scripts(service_url: str | None) -> None:
         import tritonhttpclient  # type: ignore[import-untyped]
     if service_url:
         InferenceServerClient.service_url = service_url
+        Regions.instance = instance
     for module in (tritonclient.http, tritonhttpclient):
         module.InferenceServerClient = InferenceServerClient

@@ -13,7 +13,7 @@ from mmap import mmap
 from pathlib import Path
 from secrets import token_hex
 from time import monotonic
-from typing import NamedTuple, TypeVar
+from typing import ClassVar, NamedTuple, TypeVar
 
 import orjson
 from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
@@ -31,7 +31,7 @@ FULL_S = 1.0  # until the next look whether there is room
 ALIGNMENT = 64  # bytes; of each tensor in a region
 PAGE = 65536  # bytes; regions are multiples of it
 
-NAME = re.compile(r"scoregate-(\d+)-[0-9a-f]{8}")  # the number is the worker's process
+NAME = re.compile(r"scoregate-\d+-\d+-(\d+)-[0-9a-f]{8}")  # the last number is the worker's process
 
 Buffer = bytes | memoryview
 Result = TypeVar("Result")
@@ -62,9 +62,11 @@ class _Region(NamedTuple):
 class Regions:
     """The regions of one worker; a call takes an idle one that is large enough, or makes another.
 
-    Triton keeps the list of all of them. A region has a file only until Triton has opened it, so that nothing stays
-    behind in /dev/shm whoever is killed; those of a killed worker are given back by the next one to make a region.
+    Triton keeps the list of all of them. A region has a file only until Triton has opened it. What a killed worker had,
+    a file perhaps among it, is given back by the next one to make a region, and by supervisord in the end.
     """
+
+    instance: ClassVar[str] = "scoregate-0-0"
 
     def __init__(self, to_triton: Connections) -> None:
         self._connections = to_triton
@@ -140,7 +142,7 @@ class Regions:
         total, free = _sizes()
         if free - size < total // 2:  # others have taken much; it is Triton's Python backend that needs the rest
             return None
-        name = f"scoregate-{os.getpid()}-{token_hex(4)}"
+        name = f"{self.instance}-{os.getpid()}-{token_hex(4)}"
         path = DIRECTORY / name
         file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600)
         try:
@@ -156,15 +158,17 @@ class Regions:
         return _Region(name, memory)
 
     def _taken(self) -> int:
-        """Count the bytes that Triton has of all workers, once it has let go of what nobody uses any more."""
+        """Count the bytes that Triton has of all workers, once what nobody uses any more is let go of."""
+        for file in DIRECTORY.glob(f"{self.instance}-*"):
+            if _is_of_killed(file.name):
+                file.unlink(missing_ok=True)
         response = succeeded(self._connections.get("/v2/systemsharedmemory/status"))
         regions = {each["name"]: each["byte_size"] for each in orjson.loads(response.body)}
         self._abandoned &= regions.keys()
         return sum(size for name, size in regions.items() if not self._is_let_go(name))
 
     def _is_let_go(self, name: str) -> bool:
-        match = NAME.fullmatch(name)
-        if not match or (name not in self._abandoned and Path("/proc", match[1]).exists()):
+        if name not in self._abandoned and not _is_of_killed(name):
             return False
         try:
             self._tell(f"/region/{name}/unregister", {})
@@ -175,6 +179,13 @@ class Regions:
 
     def _tell(self, uri: str, what: dict[str, str | int]) -> None:
         succeeded(self._connections.post(f"/v2/systemsharedmemory{uri}", orjson.dumps(what)))
+
+
+def _is_of_killed(name: str) -> bool:
+    """Tell whether this is a region whose worker is no more."""
+    if match := NAME.fullmatch(name):
+        return not Path("/proc", match[1]).exists()
+    return False
 
 
 def _sizes() -> tuple[int, int]:
