@@ -18,6 +18,8 @@ from .dialects import Request
 ROUNDS = 5
 SECONDS = 5
 CALLERS = 16
+MOST_TIMES = 2  # the others' latency when they are alone
+MOST_MIB = 64  # more than with nobody: of each of 1,000 connections what a worker receives at once, 64 KiB
 HEAD = b"POST /score HTTP/1.1\r\nHost: x\r\n"
 SLOW_S = 1.0  # between two bytes of a slow head
 CASES = {
@@ -30,16 +32,21 @@ CASES = {
 
 
 def main() -> None:
-    """Measure callers alone and beside each kind of the others, in turn; print a table of medians."""
+    """Measure callers alone and beside each kind of the others, in turn; print a table of medians.
+
+    The exit code is 1 if one of these costs more than it may.
+    """
     if wrk.is_missing():
         sys.exit(wrk.MISSING)
     resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
     request = Request("/score", REQUEST.read_bytes(), {})
     print(f"{CALLERS} callers of digits, two workers; medians of {ROUNDS} rounds of {SECONDS} s, each after one alone")
     print(f"{'beside':14} {'p50 ms':>7} {'x alone':>7} {'p99 ms':>7} {'x alone':>7} {'errors':>6} {'PSS MiB':>8}")
+    problems: list[str] = []
     with running("hostile") as service:
         wrk.run(service.port, request, CALLERS, SECONDS)
-        print(f"{'nobody':14} {'':41}{Usage.of(service).pss_mib:8.0f}")
+        before = Usage.of(service).pss_mib
+        print(f"{'nobody':14} {'':41}{before:8.0f}")
         for name, (count, _) in CASES.items():
             rounds = []
             for _ in range(ROUNDS):
@@ -55,6 +62,21 @@ def main() -> None:
             errors = sum(beside.errors for _, beside, _ in rounds)
             pss = max(each for *_, each in rounds)
             print(f"{name:14} {p50:7.1f} {x50:7.2f} {p99:7.1f} {x99:7.2f} {errors:6} {pss:8.0f}", flush=True)
+            problems += [f"{name}: {each}" for each in too_much(x50, x99, errors, pss - before)]
+    problems += service.problems
+    print("", *problems, sep="\n")
+    sys.exit(bool(problems))
+
+
+def too_much(x50: float, x99: float, errors: int, mib: float) -> Iterator[str]:
+    """Name what others must not suffer. x50, x99: times the latency alone. mib: more of memory than with nobody."""
+    for what, times in (("p50", x50), ("p99", x99)):
+        if times > MOST_TIMES:
+            yield f"{what} is {times:.2f} times that alone, more than {MOST_TIMES}"
+    if errors:
+        yield f"{errors} errors"
+    if mib > MOST_MIB:
+        yield f"{mib:.0f} MiB more than with nobody, more than {MOST_MIB}"
 
 
 @contextlib.contextmanager

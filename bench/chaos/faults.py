@@ -4,10 +4,11 @@ import math
 import random
 import signal
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from .questions import Outcome
 from .service import Gone, Service
 
 STOPPED_S = 10.0
@@ -28,11 +29,13 @@ class Fault:
     """A way to disturb the service.
 
     begin(service, number): do it for the number-th time, from 1 on. gaps(seconds): how long to wait after each, in s,
-    so long in all at least.
+    so long in all at least. settings: the service's. provokes: what has to become of some requests.
     """
 
     begin: Callable[[Service, int], Moment]
     gaps: Callable[[float], list[float]]
+    settings: Mapping[str, str] = field(default_factory=dict)
+    provokes: tuple[Outcome, ...] = ()
 
     def apply(self, service: Service, seconds: float) -> list[Moment]:
         """Do it, again and again. A service that goes away has a problem."""
@@ -101,7 +104,12 @@ FAULTS = {
     "triton-kill": Fault(kill_triton, every(15)),
     "worker-kill": Fault(kill_worker, every(5)),
     "stub-kill": Fault(kill_stub, every(20)),
-    "triton-stop": Fault(stop_triton, every(20)),
+    "triton-stop": Fault(
+        stop_triton,
+        every(20),
+        settings={"MAX_IN_FLIGHT": "24"},  # of a worker: places for 48 of the 64 callers
+        provokes=(Outcome.BUSY, Outcome.TIMEOUT),
+    ),
     "random": Fault(kill_either, at_random),
     "reload": Fault(reload, every(10)),
 }

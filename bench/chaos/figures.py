@@ -21,7 +21,7 @@ IN_WORKER_S = 2.0  # by then a caller knows that the worker was killed
 class Row:
     """recoveries_s: for each fault, None where the service was not right again before the next one.
 
-    lost_with_worker: of the lost, those that ended soon after a worker was killed. wrong_answers: what they said, how
+    lost_after_kill: of the lost, those that ended soon after a worker was killed. wrong_answers: what they said, how
     often. problems: what should not have been.
     """
 
@@ -29,7 +29,7 @@ class Row:
     times: int
     requests: int
     outcomes: dict[str, int]
-    lost_with_worker: int
+    lost_after_kill: int
     wrong_answers: dict[str, int]
     recoveries_s: list[float | None]
     notes: list[str] = field(default_factory=list)
@@ -39,8 +39,8 @@ class Row:
         """Write the row, for HEAD."""
         outcomes = self.outcomes
         lost = str(outcomes["LOST"])
-        if outcomes["LOST"] and outcomes["LOST"] == self.lost_with_worker:
-            lost += " (all inside a killed worker)"
+        if outcomes["LOST"] and outcomes["LOST"] == self.lost_after_kill:
+            lost += f" (all within {IN_WORKER_S:.0f} s of a worker's kill)"
         return [
             self.fault,
             str(self.times),
@@ -70,13 +70,13 @@ def row(fault: str, moments: Sequence[Moment], record: Record, problems: Sequenc
     counts = Counter(record.outcomes)
     lost_at = [at for at, outcome in zip(record.ended, record.outcomes, strict=True) if outcome == Outcome.LOST]
     kills = [moment.at for moment in moments if moment.kills_worker]
-    with_worker = sum(any(kill <= at <= kill + IN_WORKER_S for kill in kills) for at in lost_at)
+    after_kill = sum(any(kill <= at <= kill + IN_WORKER_S for kill in kills) for at in lost_at)
     made = Row(
         fault=fault,
         times=len(moments),
         requests=len(record.ended),
         outcomes={each.name: counts[each] for each in Outcome},
-        lost_with_worker=with_worker,
+        lost_after_kill=after_kill,
         wrong_answers=dict(record.wrong),
         recoveries_s=recoveries(moments, record),
         problems=list(problems),
@@ -85,10 +85,10 @@ def row(fault: str, moments: Sequence[Moment], record: Record, problems: Sequenc
         made.problems.append("wrong: " + ", ".join(f"{what} ×{n}" for what, n in record.wrong.most_common()))  # noqa: RUF001
     if counts[Outcome.HUNG]:
         made.problems.append(f"{counts[Outcome.HUNG]} requests hung")
-    if unexplained := len(lost_at) - with_worker:
-        made.problems.append(f"{unexplained} requests lost, and no worker was killed")
-    if with_worker > CONNECTIONS * len(kills):
-        made.problems.append(f"{with_worker} requests lost with workers, more than can have been inside of them")
+    if unexplained := len(lost_at) - after_kill:
+        made.problems.append(f"{unexplained} requests lost, and no worker killed in the {IN_WORKER_S:.0f} s before")
+    if after_kill > CONNECTIONS * len(kills):
+        made.problems.append(f"{after_kill} requests lost after a worker's kill, more than can have been inside")
     return made
 
 

@@ -8,17 +8,19 @@ import signal
 import time
 from array import array
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event
 from typing import Self
 
-from .questions import Outcome, Question, judge
+from .questions import Outcome, Question, Questions, judge
 
 CONNECTIONS = 64
 ANSWER_S = 30.0  # an answer that takes longer does not come
 RETRY_S = 0.05  # before another try of a connection that was refused
+# Of the callers, each so many-th; every other one with large questions is impatient, too.
+IMPATIENT = 8
+LARGE = 12
 _LENGTH = re.compile(r"\r\ncontent-length: *(\d+)\r\n")
 
 
@@ -57,7 +59,7 @@ class Load:
 
     record: Record
 
-    def __init__(self, port: int, questions: Sequence[Question], until_refused: bool = False) -> None:
+    def __init__(self, port: int, questions: Questions, until_refused: bool = False) -> None:
         context = multiprocessing.get_context("spawn")
         self._over = context.Event()
         self._result, result = context.Pipe(duplex=False)
@@ -76,18 +78,18 @@ class Load:
         self._process.join()
 
 
-def _run(port: int, questions: Sequence[Question], until_refused: bool, over: Event, result: Connection) -> None:
+def _run(port: int, questions: Questions, until_refused: bool, over: Event, result: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's
     result.send(asyncio.run(_call_all(_Caller(port, questions, until_refused, over))))
 
 
 async def _call_all(caller: "_Caller") -> Record:
-    await asyncio.gather(*(caller.call() for _ in range(CONNECTIONS)))
+    await asyncio.gather(*(caller.call(number) for number in range(CONNECTIONS)))
     return caller.record
 
 
 class _Caller:
-    def __init__(self, port: int, questions: Sequence[Question], until_refused: bool, over: Event) -> None:
+    def __init__(self, port: int, questions: Questions, until_refused: bool, over: Event) -> None:
         self.record = Record()
         self._port = port
         self._questions = questions
@@ -95,8 +97,9 @@ class _Caller:
         self._over = over
         self._random = random.Random(0)
 
-    async def call(self) -> None:
+    async def call(self, number: int) -> None:
         """Keep one connection, or a new one after each that ended, until the load is over."""
+        questions = self._questions.small if number % LARGE else self._questions.large
         while not self._over.is_set():
             try:
                 async with asyncio.timeout(ANSWER_S):
@@ -106,16 +109,17 @@ class _Caller:
                     return
                 await asyncio.sleep(RETRY_S)
                 continue
-            while await self._ask(reader, writer):
+            while await self._ask(reader, writer, self._random.choice(questions), impatient=not number % IMPATIENT):
                 pass
             writer.close()
 
-    async def _ask(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+    async def _ask(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, question: Question, impatient: bool
+    ) -> bool:
         """Ask once; tell whether the connection can go on."""
         if self._over.is_set() or reader.at_eof() or reader.exception():
             return False
-        question = self._random.choice(self._questions)
-        writer.write(question.request)
+        writer.write(question.request(impatient))
         try:
             async with asyncio.timeout(ANSWER_S):
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()

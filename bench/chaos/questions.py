@@ -2,14 +2,18 @@
 
 import http.client
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..venvs import BENCH
 
 COUNT = 50
 PIXELS = 64
+COPIES = 6  # of all images, in a large question: 76,800 bytes, and from 65,536 on tensors go through shared memory
+PATIENCE = b"x-request-timeout-ms: 2000\r\n"
+HEAD = b"POST /score HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
 TOLERANCE = 1e-4  # the script rounds to four decimals; the size of its batch changes a float32's last digits
 REQUEST = BENCH.parent / "examples" / "digits" / "request.json"
 
@@ -31,22 +35,33 @@ CLEAN = (Outcome.BUSY, Outcome.UNAVAILABLE, Outcome.TIMEOUT)
 
 @dataclass(frozen=True)
 class Question:
-    """One image. request: all bytes of the HTTP request. probabilities: of the digits 0 to 9, the right ones."""
+    """Some images. probabilities: for each image those of the digits 0 to 9, the right ones."""
 
-    request: bytes
-    probabilities: tuple[float, ...]
+    body: bytes
+    probabilities: Sequence[Sequence[float]]
+
+    def request(self, impatient: bool) -> bytes:
+        """Write the HTTP request. impatient: it asks for an answer within 2 s."""
+        length = b"Content-Length: %d\r\n\r\n" % len(self.body)
+        return HEAD + (PATIENCE if impatient else b"") + length + self.body
 
     def is_answered_by(self, members: dict[str, Any]) -> bool:
-        """Compare with the members of the answer's JSON object."""
-        (digit,), (answered,) = members["digit"], members["probabilities"]
-        return bool(
-            digit == self.probabilities.index(max(self.probabilities))
-            and len(answered) == len(self.probabilities)
-            and all(abs(a - b) <= TOLERANCE for a, b in zip(answered, self.probabilities, strict=True))
+        """Compare with the members of the answer's JSON object. Raises ValueError if there are more or fewer."""
+        return members["digit"] == [each.index(max(each)) for each in self.probabilities] and all(
+            abs(a - b) <= TOLERANCE
+            for answered, right in zip(members["probabilities"], self.probabilities, strict=True)
+            for a, b in zip(answered, right, strict=True)
         )
 
 
-def questions(triton_port: int) -> list[Question]:
+class Questions(NamedTuple):
+    """Those of one image, and those of many."""
+
+    small: list[Question]
+    large: list[Question]
+
+
+def questions(triton_port: int) -> Questions:
     """Make the images, the example's moved on by a pixel each; ask Triton itself for the right answers.
 
     They are a quarter as dark as the example, so that the model is less sure and no two answers are alike.
@@ -58,7 +73,11 @@ def questions(triton_port: int) -> list[Question]:
     answers = [tuple(flat[at : at + 10]) for at in range(0, len(flat), 10)]
     # Else one caller's answer sent to another might pass for right.
     assert len({tuple(round(each, 3) for each in answer) for answer in answers}) == COUNT
-    return [Question(_post(image), answer) for image, answer in zip(images, answers, strict=True)]
+    orders = [range(first - COUNT, first) for first in range(COUNT)]
+    return Questions(
+        [_question(images[each : each + 1], answers[each : each + 1]) for each in range(COUNT)],
+        [_question([images[at] for at in each] * COPIES, [answers[at] for at in each] * COPIES) for each in orders],
+    )
 
 
 def judge(question: Question, status: int, head: str, body: bytes) -> tuple[Outcome, str, int | None]:
@@ -77,7 +96,7 @@ def judge(question: Question, status: int, head: str, body: bytes) -> tuple[Outc
         return Outcome.WRONG, f"{status} with a body of another form", None
     if status not in CLEAN:
         return Outcome.WRONG, f"{status} {code}", None
-    if status != Outcome.TIMEOUT and "\r\nretry-after:" not in head:
+    if "\r\nretry-after:" not in head:
         return Outcome.WRONG, f"{status} {code} without Retry-After", None
     return Outcome(status), "", None
 
@@ -97,7 +116,5 @@ def _probabilities(images: list[list[float]], triton_port: int) -> list[float]:
     return list(output["data"])
 
 
-def _post(image: list[float]) -> bytes:
-    body = json.dumps({"data": [image]}).encode()
-    head = f"POST /score HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    return head.encode() + body
+def _question(images: list[list[float]], answers: Sequence[Sequence[float]]) -> Question:
+    return Question(json.dumps({"data": images}).encode(), answers)

@@ -12,6 +12,7 @@ from .service import Gone, Service, running
 from .usage import Course, Usage
 
 WARM_UP_S = 3.0
+SETTLE_S = 30.0  # of load, until memory is what it stays: PSS grew by 10 MiB in so long, and not in the 9 minutes after
 DRAIN_S = 5
 DRAINS = 3
 LEAK_KILLS = 10
@@ -20,9 +21,11 @@ CALM_S = 15.0  # for what was started last to be up, and for what is idle to be 
 
 def run(name: str, seconds: float) -> Row:
     """Apply one of the faults for so many seconds at least."""
-    with running(name) as service:
-        moments, record = under_load(service, FAULTS[name], seconds)
+    fault = FAULTS[name]
+    with running(name, **fault.settings) as service:
+        moments, record = under_load(service, fault, seconds)
     row = figures.row(name, moments, record, service.problems)
+    row.problems += [f"no {each:d} came" for each in fault.provokes if not row.outcomes[each.name]]
     if name == "reload" and (missing := set(range(len(moments) + 1)) - record.scripts):
         row.problems.append(f"no answer came from the scripts {sorted(missing)}")
     return row
@@ -40,12 +43,14 @@ def drain() -> Row:
     """Stop services while callers ask, who go elsewhere once they are refused."""
     record, problems, seconds = Record(), [], []
     for _ in range(DRAINS):
-        with contextlib.ExitStack() as until_all_are_refused, running("drain", DRAIN_S) as service:
+        with contextlib.ExitStack() as until_all_are_refused, running("drain", DRAIN_SECONDS=str(DRAIN_S)) as service:
             asked = questions(service.triton_port)
             load = until_all_are_refused.enter_context(Load(service.port, asked, until_refused=True))
             time.sleep(WARM_UP_S)
         record.extend(load.record)
         problems += service.problems
+        if (served_s := load.record.ended[-1] - service.stop_at) < DRAIN_S:
+            problems.append(f"the last answer came {served_s:.1f} s after SIGTERM, with DRAIN_SECONDS={DRAIN_S}")
         seconds.append(service.stop_s)
     row = figures.row("drain", [], record, problems)
     row.times = DRAINS
@@ -63,7 +68,7 @@ def leaks() -> tuple[Row, Course]:
     all_records = Record()
     with running("leaks") as service:
         with Load(service.port, questions(service.triton_port)):
-            time.sleep(WARM_UP_S)
+            time.sleep(SETTLE_S)
         time.sleep(CALM_S)
         usages = {"before": Usage.of(service)}
         for what, (fault, seconds) in kills.items():
@@ -72,8 +77,8 @@ def leaks() -> tuple[Row, Course]:
             all_records.extend(record)
             time.sleep(CALM_S)
             usages[f"after {len(moments)} kills of {what}"] = Usage.of(service)
-    row = figures.row("leaks", all_moments, all_records, service.problems)
-    return row, Course("What the service holds, in calm", usages)
+    course = Course("What the service holds, in calm", usages)
+    return figures.row("leaks", all_moments, all_records, service.problems + course.problems()), course
 
 
 def soak(minutes: int) -> tuple[Row, Course]:
@@ -81,7 +86,7 @@ def soak(minutes: int) -> tuple[Row, Course]:
     moments: list[Moment] = []
     with running("soak") as service, contextlib.ExitStack() as load_on:
         load = load_on.enter_context(Load(service.port, questions(service.triton_port)))
-        time.sleep(WARM_UP_S)
+        time.sleep(SETTLE_S)
         usages = [Usage.of(service)]
         try:
             for _ in range(minutes):
@@ -100,4 +105,4 @@ def soak(minutes: int) -> tuple[Row, Course]:
         {f"{minute:g} min": each for minute, each in zip(times, usages, strict=True)},
         times,
     )
-    return figures.row("soak", moments, load.record, service.problems), course
+    return figures.row("soak", moments, load.record, service.problems + course.problems()), course

@@ -2,12 +2,14 @@
 
 import contextlib
 import http.client
+import json
 import os
 import random
 import signal
 import subprocess
 import tempfile
 import time
+import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -49,23 +51,30 @@ class Signalled(NamedTuple):
 
 
 class Service:
-    """A service that runs. problems: what befell it that should not. stop_s: how long it took to end, in s."""
+    """A service that runs.
 
+    problems: what befell it that should not. stop_at: when it was told to end, time.monotonic() in s. stop_s: how long
+    it took to end.
+    """
+
+    stop_at: float
     stop_s: float
 
-    def __init__(self, name: str, directory: Path, drain_s: int) -> None:
+    def __init__(self, name: str, directory: Path, **settings: str) -> None:
         self.port, self.triton_port, metrics_port = free_ports(3)
         self.problems: list[str] = []
         self._script = directory / "score.py"
         self.write_script(0)
         settings = {
+            "DRAIN_SECONDS": "0",
+            "TRITON_DEFAULT_MAX_BATCH_SIZE": "512",  # for large questions
             "HOST": "127.0.0.1",
             "PORT": str(self.port),
             "TRITON_HTTP_PORT": str(self.triton_port),
             "TRITON_METRICS_PORT": str(metrics_port),
             "WORKER_COUNT": str(WORKERS),
-            "DRAIN_SECONDS": str(drain_s),
             "ENTRY_SCRIPT": str(self._script),
+            **settings,
         }
         LOGS.mkdir(parents=True, exist_ok=True)
         self.log = LOGS / f"chaos-{name}.log"
@@ -103,17 +112,17 @@ class Service:
 
     def stop(self) -> None:
         """Send SIGTERM and wait. What is left then is killed."""
-        begun = time.monotonic()
+        self.stop_at = time.monotonic()
         self._process.terminate()
         try:
             if code := self._process.wait(STOP_S):
                 self.problems.append(f"it ended with code {code}")
         except subprocess.TimeoutExpired:
             self.problems.append(f"it had not ended {STOP_S:.0f} s after SIGTERM")
-        self.stop_s = time.monotonic() - begun
+        self.stop_s = time.monotonic() - self.stop_at
         # The dead among them are for whoever inherited them.
         while left := [each for each in self.processes() if each.state != "Z"]:
-            if time.monotonic() - begun > self.stop_s + VANISH_S:
+            if time.monotonic() > self.stop_at + self.stop_s + VANISH_S:
                 break
             time.sleep(POLL_S)
         if left:
@@ -167,8 +176,17 @@ class Service:
         return [each for each in _process_table() if each.session == self._process.pid]
 
     def shared_memory(self) -> list[Path]:
-        """List its entries of /dev/shm; they begin as app/settings.py says."""
+        """List its entries of /dev/shm, Triton's and the workers'; they begin as app/settings.py says."""
         return list(SHARED_MEMORY.glob(f"scoregate-{os.getuid()}-{self.port}-*"))
+
+    def regions(self) -> int:
+        """Count the workers' regions of shared memory that Triton holds. Raises Gone if it does not say."""
+        url = f"http://127.0.0.1:{self.triton_port}/v2/systemsharedmemory/status"
+        try:
+            with urllib.request.urlopen(url, timeout=5) as response:
+                return len(json.load(response))
+        except OSError as error:
+            raise Gone(f"Triton does not tell its regions: {error}") from error
 
     def _below(self, parent: int, text: str) -> list[int]:
         """List the children whose command line contains the text; the dead have none."""
@@ -186,10 +204,10 @@ class Service:
 
 
 @contextlib.contextmanager
-def running(name: str, drain_s: int = 0) -> Iterator[Service]:
-    """Run a service, ready to be asked; name: the log's. Raises Gone."""
+def running(name: str, **settings: str) -> Iterator[Service]:
+    """Run a service with these settings, ready to be asked; name: the log's. Raises Gone."""
     with tempfile.TemporaryDirectory() as directory:
-        service = Service(name, Path(directory), drain_s)
+        service = Service(name, Path(directory), **settings)
         try:
             service.wait_ready()
             yield service
