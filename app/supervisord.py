@@ -1,7 +1,8 @@
 """supervisord, started with checked settings, and ended with the exit code of the program that ended it.
 
 Plain supervisord goes on when a program gives up, and always ends with 0. Here a program that exits with MISCONFIGURED
-(starting it again cannot help) or that supervisord has given up on (FATAL) ends the service, with a non-zero code.
+(starting it again cannot help), that supervisord has given up on (FATAL), or that ends again and again before the
+service was ready, ends the service, with a non-zero code.
 """
 
 import contextlib
@@ -22,10 +23,11 @@ from supervisor.options import ServerOptions  # type: ignore[import-untyped]
 from supervisor.states import SupervisorStates  # type: ignore[import-untyped]
 from supervisor.supervisord import Supervisor  # type: ignore[import-untyped]
 
-from .lifecycle import Lifecycle
+from .lifecycle import Lifecycle, State
 from .settings import SettingError, Settings
 
 MISCONFIGURED = 3  # Gunicorn's code for "worker failed to boot", and Azure ML's for a script that cannot be loaded
+STARTS = 4  # of a program, until the service is ready; as many as supervisord makes of one that ends within a second
 POLL_S = 0.1  # between two looks at signals and at programs that have ended
 
 
@@ -77,10 +79,12 @@ class Service(Supervisor):  # type: ignore[misc]
         self._lifecycle = lifecycle
         self._drain_seconds = drain_seconds
         self._drained_at: float | None = None  # when the programs are to be stopped
+        self._starts_in_vain = 0
 
     def runforever(self) -> None:
         """Run until all programs have stopped."""
         events.subscribe(events.ProcessStateFatalEvent, self.gave_up)
+        events.subscribe(events.ProcessStateExitedEvent, self.count_starts)
         super().runforever()
 
     def handle_signal(self) -> None:
@@ -112,6 +116,14 @@ class Service(Supervisor):  # type: ignore[misc]
         """End the service: something outside (Docker, Kubernetes) decides better than we whether to try once more."""
         program, reason = event.process.config.name, event.process.spawnerr
         self.options.end(1, f"{program} does not stay up: {reason}. The service ends.")
+
+    def count_starts(self, event: events.ProcessStateExitedEvent) -> None:
+        """End the service if it does not get ready since a program ends first, perhaps a Triton that loads models."""
+        self._starts_in_vain = self._starts_in_vain + 1 if self._lifecycle.state is State.STARTING else 0
+        if self._starts_in_vain >= STARTS:
+            self.options.end(
+                1, f"{event.process.config.name} does not stay up: it ended {STARTS} times. The service ends."
+            )
 
 
 def refuse_taken_ports(settings: Settings) -> None:

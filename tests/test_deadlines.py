@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
+from load import Load
 from service import wait_until
 
 SCRIPT = """
@@ -16,7 +17,7 @@ from scoregate import TritonModel
 def init():
     global client, models
     client = triton.InferenceServerClient("localhost:8000")
-    models = {name: TritonModel(name) for name in ("queued", "limited")}
+    models = {name: TritonModel(name) for name in ("queued", "limited", "brief")}
 
 def run(data):
     what, _, how = data.partition(" ")
@@ -34,7 +35,7 @@ def run(data):
         return client.infer(how, [tensor]).as_numpy("y")
     return data
 """
-# A model that takes a second for each request; Triton queues the others, for 10 s at most, or so many of them.
+# A model that takes a second for each request; Triton queues the others: for 10 s at most, so many of them, for 0.1 s.
 MODEL = """
 import time
 import triton_python_backend_utils as pb_utils
@@ -55,6 +56,7 @@ dynamic_batching { default_queue_policy { POLICY } }
 POLICIES = {
     "queued": "allow_timeout_override: true, default_timeout_microseconds: 10000000, timeout_action: REJECT",
     "limited": "max_queue_size: 1",
+    "brief": "default_timeout_microseconds: 100000, timeout_action: REJECT",
 }
 
 
@@ -120,6 +122,17 @@ def test_a_full_queue_of_tritons_is_429(late, call):
     assert set(codes) == {200, 429}
     refused = replies[codes.index(429)]
     assert (refused.json()["code"], refused.headers["Retry-After"]) == ("triton_queue_full", "1")
+
+
+@pytest.mark.parametrize("call", ["own", "unmodified"])
+def test_too_long_in_tritons_queue_is_504_although_the_request_has_time_left(late, call):
+    with ThreadPoolExecutor(4) as pool:
+        replies = list(pool.map(lambda _: late.score(f"{call} brief"), range(4)))
+    codes = [each.status_code for each in replies]
+    assert set(codes) == {200, 504}
+    refused = replies[codes.index(504)]
+    assert (refused.json()["code"], refused.headers["Retry-After"]) == ("triton_timeout", "1")
+    assert "waited too long in the model's queue in Triton" in refused.json()["message"]
 
 
 def test_more_than_max_in_flight_wait_for_a_place_and_not_for_long(late):
@@ -200,10 +213,24 @@ def test_a_worker_stuck_in_computing_is_replaced_and_only_its_own_requests_are_l
         "    return os.getpid()\n"
     )
     service = start(APP_ROOT=tmp_path, TRITON="off", WORKER_COUNT=2, WORKER_TIMEOUT=2).wait_ready()
+    before = set(service.children("gunicorn"))
+    # Each has one connection, so that its first answer tells whose requests it sends.
+    callers = [Load(service.port, 1) for _ in range(8)]
+
+    def workers() -> list[str]:
+        wait_until(lambda: all(each.outcomes for each in callers), 20, "under load", service.log)
+        return [next(iter(each.outcomes))[1] for each in callers]
+
+    while len(set(asked := workers())) < 2:
+        assert len(callers) < 64, "one worker gets everybody"
+        callers.append(Load(service.port, 1))
     with ThreadPoolExecutor(1) as pool:
-        stuck = pool.submit(service.score, "hold")
-        workers = set(service.children("gunicorn"))
-        wait_until(lambda: len(set(service.children("gunicorn")) & workers) == 2, 30, "one is replaced", service.log)
+        held = pool.submit(service.score, "hold")
+        wait_until(lambda: len(set(service.children("gunicorn")) & before) == 2, 30, "one is replaced", service.log)
         with pytest.raises(requests.ConnectionError):
-            stuck.result()
+            held.result()
     wait_until(lambda: len({service.score("x").json() for _ in range(20)}) == 2, 30, "both answer", service.log)
+    (stuck,) = before - set(service.children("gunicorn"))
+    for caller, worker in zip(callers, asked, strict=True):
+        lost = sum(count for outcome, count in caller.end().items() if isinstance(outcome, str))
+        assert lost == (worker == str(stuck)), caller.outcomes

@@ -9,6 +9,7 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from service import wait_until
 
 SCRIPT = """
 calls = []
@@ -57,6 +58,27 @@ def test_slow_heads_and_bodies_that_stop_keep_nobody_waiting_and_are_ended(count
                 assert reply.startswith(b"HTTP/1.1 408 ")
                 assert b"did not come. Send it without a pause." in reply
     assert counting.children("gunicorn") == workers
+
+
+def test_a_head_that_is_begun_and_never_finished_is_cut_off_and_keeps_nobody_waiting(counting):
+    """After 75 s, whether its sender stops or goes on with a byte now and then."""
+    with contextlib.ExitStack() as stack:
+        stops, drips = (
+            stack.enter_context(socket.create_connection(("127.0.0.1", counting.port), timeout=150)) for _ in range(2)
+        )
+        pool = stack.enter_context(ThreadPoolExecutor(2))
+        stops.sendall(HEAD + b"X: ")
+        drips.sendall(HEAD + b"X: ")
+        ends = [pool.submit(each.makefile("rb").read) for each in (stops, drips)]
+
+        def cut_off() -> bool:
+            assert counting.score("x").json() == "x"
+            with contextlib.suppress(OSError):
+                drips.send(b"x")
+            return all(each.done() for each in ends)
+
+        wait_until(cut_off, 120, "cut off", counting.log)
+        assert ends[0].result() == b""  # the other one was still sending, and may be reset
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,30 @@ from load import Load
 from service import ROOT, Service, wait_until
 
 ECHO = "import os, time\ndef init(): pass\ndef run(data): return {answer}\n"
+ASK_TRITON = """
+import time
+import numpy as np
+from scoregate import TritonModel
+
+def init():
+    global digits
+    digits = TritonModel("digits")
+
+def run(data):
+    digits(image=np.zeros((1, 64), np.float32))
+    return {answer}
+"""
+with_and_without_triton = pytest.mark.parametrize(
+    ("triton", "template"), [pytest.param("off", ECHO, id="alone"), pytest.param("on", ASK_TRITON, id="with Triton")]
+)
 
 
 @pytest.fixture
 def script(tmp_path):
     """Write tmp_path/score.py with a run() that returns this expression."""
 
-    def write(answer: str) -> None:
-        (tmp_path / "new").write_text(ECHO.format(answer=answer))
+    def write(answer: str, template: str = ECHO) -> None:
+        (tmp_path / "new").write_text(template.format(answer=answer))
         (tmp_path / "new").rename(tmp_path / "score.py")
 
     return write
@@ -30,9 +46,10 @@ def reason(service: Service) -> str:
     return "" if reply.status_code == 200 else reply.json()["message"]
 
 
-def test_sigterm_drains_then_finishes_and_loses_nothing(start, tmp_path, script):
-    script("time.sleep(0.05) or data")
-    service = start(APP_ROOT=tmp_path, TRITON="off", WORKER_COUNT=2, DRAIN_SECONDS=2).wait_ready()
+@with_and_without_triton
+def test_sigterm_drains_then_finishes_and_loses_nothing(start, tmp_path, script, triton, template):
+    script("time.sleep(0.05) or data", template)
+    service = start(APP_ROOT=tmp_path, TRITON=triton, WORKER_COUNT=2, DRAIN_SECONDS=2).wait_ready()
     load = Load(service.port, 64)
     wait_until(lambda: sum(load.outcomes.values()) > 500, 20, "under load", service.log)
     service.process.send_signal(signal.SIGTERM)
@@ -100,12 +117,13 @@ def test_a_worker_that_is_just_starting_is_told_to_stop_too(start, tmp_path, scr
     assert service.process.wait(20) == 0
 
 
-def test_sighup_loads_a_new_script_under_load_and_loses_nothing(start, tmp_path, script):
-    script("1")
-    service = start(APP_ROOT=tmp_path, TRITON="off", WORKER_COUNT=2).wait_ready()
+@with_and_without_triton
+def test_sighup_loads_a_new_script_under_load_and_loses_nothing(start, tmp_path, script, triton, template):
+    script("1", template)
+    service = start(APP_ROOT=tmp_path, TRITON=triton, WORKER_COUNT=2).wait_ready()
     load = Load(service.port, 64)
     wait_until(lambda: load.outcomes[200, "1"] > 500, 20, "under load", service.log)
-    script("time.sleep(0.01) or 2")
+    script("time.sleep(0.01) or 2", template)
     os.kill(gunicorn(service), signal.SIGHUP)
     wait_until(lambda: load.outcomes[200, "2"] > 500, 20, "the new script answers", service.log)
     wait_until(lambda: len(service.children("gunicorn")) == 3, 20, "the old workers have gone", service.log)
@@ -119,14 +137,21 @@ def gunicorn(service: Service) -> int:
     return min(service.children("gunicorn"))
 
 
-def test_a_new_script_that_cannot_serve_is_told_and_the_old_one_goes_on(start, tmp_path, script):
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        pytest.param("import no_such", "the script cannot be loaded: ModuleNotFoundError", id="import"),
+        pytest.param("def init(): return 1 / 0", "init() raised: ZeroDivisionError", id="init raises"),
+    ],
+)
+def test_a_new_script_that_cannot_serve_is_told_and_the_old_one_goes_on(start, tmp_path, script, fault, told):
     script("1")
     service = start(APP_ROOT=tmp_path, TRITON="off", WORKER_COUNT=2).wait_ready()
     workers = set(service.children("gunicorn"))
     load = Load(service.port, 8)
-    script("1\nimport no_such")
+    script(f"1\n{fault}")
     os.kill(gunicorn(service), signal.SIGHUP)
-    service.wait_log("line 4: the script cannot be loaded: ModuleNotFoundError")
+    service.wait_log(f"line 4: {told}")
     service.wait_log("the workers go on with the one that they have")
     wait_until(lambda: set(service.children("gunicorn")) == workers, 20, "only the old workers", service.log)
     script("2")

@@ -88,6 +88,24 @@ def test_a_model_that_triton_cannot_load_ends_the_service_and_is_named(start, tm
     assert reason in line
 
 
+def test_a_program_that_does_not_stay_up_ends_the_service_with_code_1(start):
+    """Such as a Triton that has a flag, but cannot read its value."""
+    service = start(TRITON_EXTRA_ARGS="--http-thread-count=many")
+    assert service.wait_end() == 1
+    log = service.log.read_text()
+    assert "Invalid option value. Got many" in log
+    assert "triton does not stay up: Exited too quickly" in log
+
+
+def test_a_triton_that_ends_again_and_again_while_it_starts_ends_the_service_with_code_1(start):
+    """Only after a second, in which it loads models: so for supervisord it had started."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        flags = f"--allow-grpc=true --grpc-address=127.0.0.1 --grpc-port={taken.getsockname()[1]}"
+        service = start(TRITON_EXTRA_ARGS=flags)
+        assert service.wait_end() == 1
+    assert "triton does not stay up: it ended 4 times. The service ends." in service.log.read_text()
+
+
 @pytest.mark.parametrize("name", ["PORT", "TRITON_HTTP_PORT", "TRITON_METRICS_PORT"])
 def test_a_taken_port_stops_the_start_with_one_line_that_names_it(start, name):
     with socket.create_server(("127.0.0.1", 0)) as taken:

@@ -1,5 +1,6 @@
 """Scripts and their Triton: unmodified clients batch, wrong tensors are explained, a dead Triton comes back."""
 
+import json
 import os
 import shutil
 import signal
@@ -122,6 +123,26 @@ def test_a_new_version_of_a_model_leaves_the_service_ready(start, tmp_path):
     wait_until(lambda: versions() == ["2"], 30, "version 2 has replaced version 1", service.log)
     reply = requests.get(service.url + "/health/ready", timeout=5)
     assert (reply.status_code, reply.json()) == (200, {"status": "ready"})
+
+
+def test_a_model_that_cannot_be_loaded_while_others_serve_is_named_until_it_is_mended(start, tmp_path):
+    models = tmp_path / "triton"
+    shutil.copytree(ROOT / "models" / "triton" / "digits", models / "digits")
+    flags = "--model-control-mode=poll --repository-poll-secs=1"
+    service = start(MODEL_DIR=tmp_path, TRITON_EXTRA_ARGS=flags).wait_ready()
+
+    def readiness() -> tuple[int, str]:
+        reply = requests.get(service.url + "/health/ready", timeout=5)
+        return reply.status_code, reply.json().get("message", "").partition(":")[0]
+
+    shutil.copytree(models / "digits", tmp_path / "broken")
+    (tmp_path / "broken" / "1" / "model.onnx").write_text("not a graph")
+    (tmp_path / "broken").rename(models / "broken")
+    named = (503, "Model 'broken', version 1, is UNAVAILABLE")
+    wait_until(lambda: readiness() == named, 30, "not ready", service.log)
+    assert service.score(json.loads((ROOT / "examples/digits/request.json").read_text())).ok
+    shutil.copy(models / "digits" / "1" / "model.onnx", models / "broken" / "1" / "model.onnx")
+    wait_until(lambda: readiness() == (200, ""), 30, "ready again", service.log)
 
 
 def test_what_a_killed_service_left_is_removed_by_its_successor(start):

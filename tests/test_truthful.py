@@ -8,14 +8,18 @@ import pytest
 import requests
 from service import ROOT, Service, command_line, wait_until
 
-# Writes a line for each request, then answers as told.
+# Writes a line for each request, then answers as told, unless it is told to hang.
 MODEL = """
+import os
+import time
 import triton_python_backend_utils as pb_utils
 
 class TritonPythonModel:
     def execute(self, requests):
         with open(FILE, "a") as file:
             file.write("asked\\n")
+        while os.path.exists(FILE + "-hangs"):
+            time.sleep(0.1)
         if RAISES:
             raise ValueError("zeros are no input for me")
         return [pb_utils.InferenceResponse([pb_utils.Tensor("y", each.inputs()[0].as_numpy())]) for each in requests]
@@ -67,8 +71,16 @@ def test_models_are_asked_unless_they_opt_out_or_fail_with_zeros(probed):
     assert readiness(probed) == (200, "")
 
 
-@pytest.mark.parametrize(("model", "instance"), [("plain", 0), ("digits", 0), ("digits", 1)])
-def test_a_dead_stub_takes_readiness_away_and_triton_is_started_anew(probed, model, instance):
+@pytest.mark.parametrize(
+    ("model", "instance", "sent"),
+    [
+        ("plain", 0, signal.SIGKILL),
+        ("plain", 0, signal.SIGSTOP),
+        ("digits", 0, signal.SIGKILL),
+        ("digits", 1, signal.SIGKILL),
+    ],
+)
+def test_a_dead_or_frozen_stub_takes_readiness_away_and_triton_is_started_anew(probed, model, instance, sent):
     """Without any traffic. Digits has two instances, of which one lives on.
 
     From the second time on, Triton may not be started anew at once: it is not ready until then, whatever lives on.
@@ -76,11 +88,23 @@ def test_a_dead_stub_takes_readiness_away_and_triton_is_started_anew(probed, mod
     wait_until(lambda: readiness(probed) == (200, ""), 30, "ready", probed.log)
     before = triton(probed)
     stubs = sorted(pid for pid in probed.children("triton_python_backend_stub") if f"/{model}/" in command_line(pid))
-    os.kill(stubs[instance], signal.SIGKILL)
+    os.kill(stubs[instance], sent)
     wait_until(lambda: readiness(probed)[0] == 503, 30, "not ready", probed.log)
     wait_until(lambda: readiness(probed) == (200, ""), 60, "ready again", probed.log)
     assert not before & triton(probed)
     assert probed.score(json.loads((ROOT / "examples/digits/request.json").read_text())).ok
+
+
+def test_a_model_that_hangs_takes_readiness_away_and_triton_is_started_anew(probed):
+    """After three requests without an answer, for which it has 30 s each; its process is alive and well."""
+    wait_until(lambda: readiness(probed) == (200, "") and asked(probed, "plain") > 1, 30, "it has answered", probed.log)
+    before = triton(probed)
+    gate = probed.root / "plain-hangs"
+    gate.touch()
+    wait_until(lambda: "Model 'plain' does not answer: " in readiness(probed)[1], 60, "not ready", probed.log)
+    wait_until(lambda: not before & triton(probed), 90, "started anew", probed.log)
+    gate.unlink()
+    wait_until(lambda: readiness(probed) == (200, ""), 60, "ready again", probed.log)
 
 
 def test_traffic_finds_a_dead_stub_and_is_told_to_try_again(start):
