@@ -6,7 +6,7 @@ from importlib.metadata import version
 from flask import Flask
 from flask_cors import CORS
 
-from . import azure_names, log
+from . import azure_names, fast_json, log
 from .entry_script import EntryScript, EntryScriptError
 from .keys import Keys
 from .lifecycle import Lifecycle
@@ -32,6 +32,7 @@ def create_app() -> Flask:
     triton = TritonServer(settings) if settings.triton else None
     hand_to_scripts(triton.url if triton else None, settings.instance)
     azure_names.install(settings.model_dir)
+    fast_json.hand_to_scripts()
     try:
         script = EntryScript(settings)
     except EntryScriptError as error:

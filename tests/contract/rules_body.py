@@ -42,6 +42,10 @@ def schema(what: str, sent: object, told: dict[str, object]) -> Case:
 
 
 ONLY_3_1 = scenario("schema", script="only_3_1.py")
+ODD = '[NaN, -0, -0.0, 1e400, 18446744073709551616, 5e-324, "\\ud800", {"a": 1, "b": 2, "a": 3}]'
+LOADED = "{'a': [1, 2.5, True, None, 'ü']}"
+LOADED_ODD = "[nan, 0, -0.0, inf, 18446744073709551616, 5e-324, '\\ud800', {'a': 3, 'b': 2}]"
+NOT_LOADED = "JSONDecodeError(\"Expecting ',' delimiter: line 1 column 4 (char 3)\")"
 UNSUPPORTED = "Swagger version [2] is not supported for the scoring script. Supported swagger versions: [3.1]."
 X = [[1, 2]]
 NUMPY = ["ndarray", "float64", [[1.0, 2.0]]]
@@ -59,6 +63,12 @@ GROUP = Group(
             Case("body-empty", PLAIN, post(""), answers("")),
             Case("body-byte-order-mark", PLAIN, post(b"\xef\xbb\xbfx"), answers("\ufeffx")),
             Case("body-chunked", PLAIN, post([b"one,", b"two"]), answers("one,two")),
+        ),
+        rule(
+            "`json.loads()` gives a script what it gives everywhere, and raises what it raises everywhere.",
+            Case("loads", PLAIN, post('loads {"a": [1, 2.5, true, null, "\u00fc"]}'), answers(LOADED)),
+            Case("loads-odd", PLAIN, post(f"loads {ODD}"), answers(LOADED_ODD)),
+            Case("loads-not", PLAIN, post("loads [1 2]"), answers(NOT_LOADED)),
         ),
         rule(
             "Form content types are no exception; `curl -d` sends one if not told otherwise.",

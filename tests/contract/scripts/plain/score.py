@@ -97,6 +97,11 @@ def run(data, request_headers, unused=None):
         return [type(request_headers).__name__, request_headers]
     if data == "parameter":
         return type(data).__name__
+    if data.startswith("loads "):
+        try:
+            return repr(json.loads(data.removeprefix("loads ")))
+        except ValueError as error:
+            return repr(error)
     if data in ANSWERS:
         return ANSWERS[data]()
     return json.loads(json.dumps(data))
