@@ -11,10 +11,10 @@ from .. import machine, wrk
 from ..report import RESULTS, markdown
 from ..rows import NotRun
 from ..servers import DoesNotStart
-from . import concurrency, fairness, memory, size, start
+from . import batching, concurrency, fairness, memory, size, start
 from .part import Figures, Part
 
-PARTS = (concurrency.PART, size.PART, memory.BODY_PART, memory.IDLE_PART, start.PART, fairness.PART)
+PARTS = (concurrency.PART, size.PART, memory.BODY_PART, memory.IDLE_PART, start.PART, fairness.PART, batching.PART)
 
 
 def main() -> None:
