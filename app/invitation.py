@@ -16,12 +16,14 @@ class Invitation:
         self._sock = sock
         self._reader = req.body.reader
         self._said = False
+        self._must_close = req.must_close
+        req.must_close = True  # whoever is never asked may send the body all the same
 
     def read(self, size: int) -> bytes:
         """Read as Gunicorn's readers do; before the first time, ask for the body."""
         if not self._said:
             self._said = True
-            self._req.must_close = False
+            self._req.must_close = self._must_close
             self._sock.sendall(b"HTTP/1.1 100 Continue\r\n\r\n")
         data: bytes = self._reader.read(size)
         return data
@@ -31,5 +33,4 @@ def invite_when_read(req: Any, sock: socket.socket) -> None:  # noqa: ANN401
     """Put off what Gunicorn would send at once. Whoever is never asked finds the connection closed after the answer."""
     if req._expected_100_continue:
         req._expected_100_continue = False
-        req.must_close = True
         req.body.reader = Invitation(req, sock)
