@@ -1,7 +1,7 @@
 """What run() returned, as an HTTP response."""
 
 import json
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterable
 from types import GeneratorType
 from typing import Any
 
@@ -49,6 +49,14 @@ def to(result: Any) -> Answer | Response:  # noqa: ANN401 - a script may return 
 def as_response(answered: Answer | Response) -> Response:
     """Make a Response of what is none."""
     return Response(answered.body, headers=answered.headers) if isinstance(answered, Answer) else answered
+
+
+class Whole(list[bytes]):
+    """All of a response's body, which so can be sent in one piece with its head; WSGI's servers call close() then."""
+
+    def __init__(self, chunks: Iterable[bytes], close: Callable[[], None]) -> None:
+        super().__init__(chunks)
+        self.close = close
 
 
 class _HoldsArrays(Exception):

@@ -74,11 +74,12 @@ class Deadlines:
         if self._alarm_at is None or deadline.ends < self._alarm_at:
             signal.signal(signal.SIGALRM, self._alarm)
             self._arm(deadline.ends)
-        timeout = gevent.Timeout.start_new(max(deadline.left_s(), 0), Expired())
+        timer = gevent.get_hub().loop.timer(max(deadline.left_s(), 0))  # gevent.Timeout takes four times as long
+        timer.start(gevent.getcurrent().throw, Expired())
         try:
             return function()
         finally:
-            timeout.close()
+            timer.close()
             self._open.remove(deadline)
             current.reset(outer)
 

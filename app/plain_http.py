@@ -19,7 +19,7 @@ import gevent
 from gunicorn import SERVER
 from gunicorn.config import Config
 from gunicorn.http import wsgi
-from gunicorn.http.errors import InvalidHeader
+from gunicorn.util import hop_headers
 
 Header = tuple[str, str]
 
@@ -31,6 +31,7 @@ _PLAIN = re.compile(rb"POST /score HTTP/1\.1\r\n((?:[A-Za-z][A-Za-z0-9-]*:[\t -~
 _LENGTH = re.compile(r"[0-9]{1,15}")
 # Names, as in the environ, of headers that change how a request is read or answered.
 SPECIAL = frozenset(("HTTP_TRANSFER_ENCODING", "HTTP_EXPECT", "HTTP_UPGRADE", "HTTP_HTTP2_SETTINGS", "HTTP_TE"))
+_STATUS = re.compile(r"[2-9][0-9]{2} [\t -~]*")
 _FIELDS = re.compile(r"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t -~\x80-\xff]*\r\n)*")
 # What Gunicorn's Response asks of a request, for one as it is served here.
 _PLAIN_REQUEST = SimpleNamespace(version=(1, 1), method="POST", should_close=lambda: False)
@@ -113,49 +114,60 @@ class Reply:
 
     def __init__(self) -> None:
         self.status = ""
-        self.headers: Iterable[Header] = ()
+        self.headers: list[Header] = []
 
     def start(self, status: str, headers: Iterable[Header], _exc_info: object = None) -> None:
         """Be the start_response of a WSGI application that does not use its write()."""
         self.status = status
-        self.headers = headers
+        self.headers = list(headers)
 
     def send(self, sock: socket.socket, chunks: Iterable[bytes], cfg: Config, keep_alive: bool) -> bool:
         """Send the answer; tell whether the connection can go on.
 
-        A list is sent in one piece with the head, which then has to announce its length. Whatever else is Gunicorn's.
+        A list is sent in one piece with the head, if that is a plain one, too. Whatever else is Gunicorn's.
         """
-        if isinstance(chunks, list):
-            fields = "".join([f"{name}: {value}\r\n" for name, value in self.headers])
-            if not _FIELDS.fullmatch(fields):
-                raise InvalidHeader(fields)
-            head = (
-                f"HTTP/1.1 {self.status}\r\nServer: {SERVER}\r\nDate: {_date(int(time.time()))}\r\n"
-                f"Connection: {'keep-alive' if keep_alive else 'close'}\r\n{fields}\r\n"
-            )
-            data = b"".join((head.encode("latin-1"), *chunks))
-            sent = sock.send(data)  # sendall() asks the kernel for the size of its buffer first
-            if sent < len(data):
-                sock.sendall(memoryview(data)[sent:])
-            return keep_alive
-        response = wsgi.Response(_PLAIN_REQUEST, sock, cfg)  # type: ignore[arg-type]
-        if not keep_alive:
-            response.force_close()
-        response.start_response(self.status, self.headers)
         try:
+            if isinstance(chunks, list) and (fields := self._plain_fields(sum(map(len, chunks)))):
+                head = (
+                    f"HTTP/1.1 {self.status}\r\nServer: {SERVER}\r\nDate: {_date(int(time.time()))}\r\n"
+                    f"Connection: {'keep-alive' if keep_alive else 'close'}\r\n{fields}\r\n"
+                )
+                data = b"".join((head.encode("latin-1"), *chunks))
+                sent = sock.send(data)  # sendall() asks the kernel for the size of its buffer first
+                if sent < len(data):
+                    sock.sendall(memoryview(data)[sent:])
+                return keep_alive
+            response = wsgi.Response(_PLAIN_REQUEST, sock, cfg)  # type: ignore[arg-type]
+            if not keep_alive:
+                response.force_close()
+            response.start_response(self.status, self.headers)
             for chunk in chunks:
                 response.write(chunk)
             response.close()
+            return not response.should_close()
         finally:
             if hasattr(chunks, "close"):
                 chunks.close()
-        return not response.should_close()
+
+    def _plain_fields(self, length: int) -> str:
+        """Write the headers; nothing if one is not valid, there twice or the server's, or the length is another."""
+        if ("Content-Length", str(length)) in self.headers and _are_plain(tuple([name for name, _ in self.headers])):
+            fields = "".join([f"{name}: {value}\r\n" for name, value in self.headers])
+            if _STATUS.fullmatch(self.status) and _FIELDS.fullmatch(fields):
+                return fields
+        return ""
 
 
 @lru_cache(256)
 def _environ_key(name: str) -> str:
     key = name.upper().replace("-", "_")
     return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
+
+
+@lru_cache(256)
+def _are_plain(names: tuple[str, ...]) -> bool:
+    lower = {name.lower() for name in names}
+    return len(lower) == len(names) and lower.isdisjoint(hop_headers)
 
 
 @lru_cache(1)

@@ -9,7 +9,7 @@ from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.wrappers import Response
 
 from . import answer, failures
-from .answer import Answer
+from .answer import Answer, Whole
 from .arguments import Environ
 from .deadline import HEADER, Deadline, Deadlines, Expired
 from .entry_script import EntryScript
@@ -108,4 +108,6 @@ class Shortcut:
         if isinstance(answered, Answer) and isinstance(answered.body, bytes):
             start_response("200 OK", [*answered.headers.items(), ("Content-Length", str(len(answered.body)))])
             return [answered.body]
-        return answer.as_response(answered)(environ, start_response)
+        response = answer.as_response(answered)
+        chunks = response(environ, start_response)
+        return Whole(chunks, response.close) if response.is_sequence else chunks

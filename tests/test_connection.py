@@ -143,8 +143,16 @@ def test_answers_are_the_same_whoever_read_the_request(answers):
         volatile = ("Date", "x-ms-run-fn-exec-ms")
         return reply.status_code, reply.content, {k.lower(): v for k, v in reply.headers.items() if k not in volatile}
 
-    for kind in ("dict", "none", "bytes", "array", "response", "set", "not text", "raise", "body:ü".encode()):
+    kinds = ["dict", "none", "bytes", "array", "response", "no content", "short", "of the server", "cookies", "set"]
+    for kind in (*kinds, "not text", "raise", "body:ü".encode()):
         assert ask("/score", kind) == ask("/score?x=1", kind), kind
+
+
+def test_a_scripts_response_is_closed_when_it_was_sent(answers):
+    for number in range(3):
+        before = len(answers.score("closed").json())
+        assert answers.score("response").status_code == 201
+        assert len(answers.score("closed").json()) == before + 1, number
 
 
 def test_a_script_may_ask_flask_for_the_request(start):

@@ -15,6 +15,7 @@ from ..deadline import current
 from ..errors import BadInput, ScoringError, TritonBusy, TritonFailed, TritonTimeout, TritonUnavailable
 from . import process
 from .connections import connections
+from .result import InferResult
 from .shared_memory import Place, Regions, regions
 
 # Upstream's default of 1 makes the greenlets of a worker take turns on one socket: Triton never sees two requests at
@@ -219,3 +220,4 @@ def hand_to_scripts(service_url: str | None, instance: str) -> None:
         Regions.instance = instance
     for module in (tritonclient.http, tritonhttpclient):
         module.InferenceServerClient = InferenceServerClient
+    tritonclient.http._client.InferResult = InferResult  # where upstream's infer() takes it from

@@ -107,6 +107,15 @@ class _Connection:
         self._writable.close()
         self._socket.close()
 
+    def _wait(self, watcher: Any) -> None:  # noqa: ANN401 - gevent's are Cython's
+        hub = gevent.get_hub()
+        timer = hub.loop.timer(self.timeout)  # what gevent.socket.wait() does, in half the time
+        timer.start(gevent.getcurrent().throw, TimeoutError("timed out"))
+        try:
+            hub.wait(watcher)
+        finally:
+            timer.close()
+
     def is_alive(self) -> bool:
         """Tell whether Triton has hung up since the last call."""
         with contextlib.suppress(OSError):
@@ -122,7 +131,7 @@ class _Connection:
         except BlockingIOError:
             rest = memoryview(data)
         while rest:
-            gevent.socket.wait(self._writable, self.timeout, TimeoutError("timed out"))
+            self._wait(self._writable)
             with contextlib.suppress(BlockingIOError):
                 rest = rest[self._socket.send(rest) :]
 
@@ -161,7 +170,7 @@ class _Connection:
             try:
                 received = self._socket.recv_into(body[at:])
             except BlockingIOError:
-                gevent.socket.wait(self._readable, self.timeout, TimeoutError("timed out"))
+                self._wait(self._readable)
                 continue
             if not received:
                 raise ConnectionError("Triton closed the connection in the middle of its answer")
@@ -170,7 +179,7 @@ class _Connection:
 
     def _more(self) -> bytes:
         while True:
-            gevent.socket.wait(self._readable, self.timeout, TimeoutError("timed out"))
+            self._wait(self._readable)
             if self._failure:
                 raise self._failure
             with contextlib.suppress(BlockingIOError):

@@ -20,9 +20,16 @@ ANSWERS = {
     "nested": {"shape": np.array([1, 2]), "label": b"cat", "score": np.float16(0.25)},
     "empty": np.zeros((0, 3)),
     "response": Response("made by hand", status=201, headers={"X-Own": "yes"}),
+    "no content": Response("none the less", status=204),
+    "short": Response("longer than said", headers={"Content-Length": "6"}),
+    "of the server": Response("x", headers={"Connection": "close", "Server": "mine", "X-Own": "yes"}),
+    "cookies": Response("x", headers=[("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")]),
+    "closed": [],
     "set": {1},
     "not text": [b"\xff"],
 }
+
+ANSWERS["response"].call_on_close(lambda: ANSWERS["closed"].append(1))
 
 
 def init():
