@@ -13,6 +13,8 @@ from .azure_names import AMLRequest
 from .body import Body
 from .errors import BadInput, BodyStalled, BodyTooLarge, UnsupportedInput
 
+FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")  # read by the first who asks, form or get_data()
+
 Environ = dict[str, Any]  # of a WSGI request
 Arguments = dict[str, Any]
 Reader = Callable[[Environ], Arguments]
@@ -26,7 +28,10 @@ def whole_request(name: str, limit: int) -> Reader:
         whole = environ | {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
         whole.pop("HTTP_TRANSFER_ENCODING", None)
         whole.pop("werkzeug.request", None)
-        return {name: AMLRequest(whole)}
+        request = AMLRequest(whole)
+        if request.mimetype not in FORMS:
+            request._cached_data = body  # or get_data() would copy it
+        return {name: request}
 
     return read
 

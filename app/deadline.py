@@ -21,15 +21,17 @@ class Deadline:
     """The time that one request has, from its arrival.
 
     milliseconds: how long that is. of_client: whether the client has set it. doing: what takes the time at the moment.
+    may_be_cut: whether that may end between any two of its instructions, even while it computes.
     """
 
-    __slots__ = ("doing", "ends", "milliseconds", "of_client")
+    __slots__ = ("doing", "ends", "may_be_cut", "milliseconds", "of_client")
 
     def __init__(self, milliseconds: int, of_client: bool) -> None:
         self.milliseconds = milliseconds
         self.of_client = of_client
         self.ends = monotonic() + milliseconds / 1000
         self.doing: Doing = "waiting for a place"
+        self.may_be_cut = False
 
     def left_s(self) -> float:
         """Tell how many seconds are left; negative ones are over."""
@@ -77,8 +79,10 @@ class Deadlines:
         timer = gevent.get_hub().loop.timer(max(deadline.left_s(), 0))  # gevent.Timeout takes four times as long
         timer.start(gevent.getcurrent().throw, Expired())
         try:
+            deadline.may_be_cut = True
             return function()
         finally:
+            deadline.may_be_cut = False
             timer.close()
             self._open.remove(deadline)
             current.reset(outer)
@@ -94,5 +98,5 @@ class Deadlines:
         # One that is over and still here waits, and is gevent's to end, or is about to compute on.
         self._arm(min(each.ends for each in self._open))
         deadline = current.get()
-        if deadline in self._open and deadline.left_s() <= 0:
+        if deadline in self._open and deadline.may_be_cut and deadline.left_s() <= 0:
             raise Expired

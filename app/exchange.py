@@ -3,10 +3,7 @@
 from time import perf_counter
 from typing import Any
 
-from werkzeug.wrappers import Response
-
 from . import log, request_ids
-from .answer import Answer
 from .keys import Keys
 from .metrics import Metrics
 
@@ -19,21 +16,22 @@ class Exchange:
         self._environ = environ
         self._route = route
         self._started = perf_counter()
-        self._echo: dict[str, str] = {}
+        self._headers: dict[str, str] = {}  # of the answer
 
     def begin(self, keys: Keys) -> None:
         """Read the request's ids, which are in the log from here on; let it in. Raises IdTooLong, Unauthorized."""
         try:
-            request_ids.read(self._environ, self._echo)
+            request_ids.read(self._environ, self._headers)
         finally:  # an id that is too long is not echoed, but the failure and the log need one
-            log.request_id.set(self._echo.get("x-request-id") or request_ids.new())
+            log.request_id.set(self._headers.get("x-request-id") or request_ids.new())
         keys.require(self._environ, self._route)
 
-    def end(self, response: Answer | Response, counters: Metrics, server_version: str | None) -> None:
-        """Complete the answer's headers, and count it."""
-        response.headers.update(self._echo)
+    def end(self, status: int, counters: Metrics, server_version: str | None) -> dict[str, str]:
+        """Count the answer; return the headers that it gets, in place of its own of the same names."""
+        headers = self._headers
         if server_version:
-            response.headers["x-ms-server-version"] = server_version
+            headers["x-ms-server-version"] = server_version
         if trace_id := self._environ.get("HTTP_TRACEID"):
-            response.headers["TraceId"] = trace_id
-        counters.answered(self._route, response.status_code, perf_counter() - self._started)
+            headers["TraceId"] = trace_id
+        counters.answered(self._route, status, perf_counter() - self._started)
+        return headers

@@ -27,12 +27,12 @@ HEAD_BYTES = 8190  # as long as Gunicorn lets one line be
 IN_A_ROW = 4  # receives of a body, a moment at most, until the other greenlets have their turn
 FIELDS = 100  # Gunicorn's limit_request_fields
 
-_PLAIN = re.compile(rb"POST /score HTTP/1\.1\r\n((?:[A-Za-z][A-Za-z0-9-]*:[\t -~]*\r\n)+)\r\n")
+_LINE = b"POST /score HTTP/1.1\r\n"
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 _LENGTH = re.compile(r"[0-9]{1,15}")
 # Names, as in the environ, of headers that change how a request is read or answered.
 SPECIAL = frozenset(("HTTP_TRANSFER_ENCODING", "HTTP_EXPECT", "HTTP_UPGRADE", "HTTP_HTTP2_SETTINGS", "HTTP_TE"))
-_STATUS = re.compile(r"[2-9][0-9]{2} [\t -~]*")
-_FIELDS = re.compile(r"(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+: [\t -~\x80-\xff]*\r\n)*")
+_STATUS = re.compile(r"[2-9][0-9]{2} [ -~]*")
 # What Gunicorn's Response asks of a request, for one as it is served here.
 _PLAIN_REQUEST = SimpleNamespace(version=(1, 1), method="POST", should_close=lambda: False)
 
@@ -82,15 +82,19 @@ def parse(data: bytes, sock: socket.socket, base: dict[str, Any], not_plain: fro
     base: the WSGI environ of every request on this connection. not_plain: header names (as in the environ) of requests
     that are to be Gunicorn's.
     """
-    match = _PLAIN.match(data, 0, HEAD_BYTES)
-    if not match:
+    start = data.find(b"\r\n\r\n", 0, HEAD_BYTES) + 4
+    if not data.startswith(_LINE) or start < len(_LINE) + 4:
+        return None
+    head = data[len(_LINE) : start - 4].decode("latin-1")
+    lines = head.split("\r\n")
+    if not head.isascii() or not "".join(lines).isprintable():  # a tab is allowed, and Gunicorn's to read
         return None
     environ = base.copy()
-    lines = match[1].decode("ascii").split("\r\n")
-    lines.pop()
     for line in lines:
-        name, _, value = line.partition(":")
-        environ[_environ_key(name)] = value.strip(" \t")
+        name, colon, value = line.partition(":")
+        if not colon or not (key := _environ_key(name)):
+            return None
+        environ[key] = value.strip(" ")
     if len(environ) < len(base) + len(lines) or len(lines) > FIELDS:  # a name came twice, or there are too many
         return None
     if "HTTP_HOST" not in environ or not not_plain.isdisjoint(environ):
@@ -99,7 +103,6 @@ def parse(data: bytes, sock: socket.socket, base: dict[str, Any], not_plain: fro
         return None
     if not _LENGTH.fullmatch(environ.get("CONTENT_LENGTH", "")):
         return None
-    start = match.end()
     end = start + int(environ["CONTENT_LENGTH"])
     if len(data) < end:
         body = Incoming(sock, memoryview(data)[start:], end - start)
@@ -151,23 +154,25 @@ class Reply:
 
     def _plain_fields(self, length: int) -> str:
         """Write the headers; nothing if one is not valid, there twice or the server's, or the length is another."""
-        if ("Content-Length", str(length)) in self.headers and _are_plain(tuple([name for name, _ in self.headers])):
-            fields = "".join([f"{name}: {value}\r\n" for name, value in self.headers])
-            if _STATUS.fullmatch(self.status) and _FIELDS.fullmatch(fields):
-                return fields
-        return ""
+        values = "".join([value for _, value in self.headers])
+        if not (values.isascii() and values.isprintable() and ("Content-Length", str(length)) in self.headers):
+            return ""
+        if not _is_plain(self.status, tuple([name for name, _ in self.headers])):
+            return ""
+        return "".join([f"{name}: {value}\r\n" for name, value in self.headers])
 
 
 @lru_cache(256)
 def _environ_key(name: str) -> str:
-    key = name.upper().replace("-", "_")
-    return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}"
+    """Name a header as the environ does; "" for one that is not plain."""
+    key = name.upper().replace("-", "_") if _NAME.fullmatch(name) else ""
+    return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH", "") else f"HTTP_{key}"
 
 
 @lru_cache(256)
-def _are_plain(names: tuple[str, ...]) -> bool:
-    lower = {name.lower() for name in names}
-    return len(lower) == len(names) and lower.isdisjoint(hop_headers)
+def _is_plain(status: str, names: tuple[str, ...]) -> bool:
+    lower = {name.lower() for name in names if _NAME.fullmatch(name)}
+    return len(lower) == len(names) and lower.isdisjoint(hop_headers) and bool(_STATUS.fullmatch(status))
 
 
 @lru_cache(1)

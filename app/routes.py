@@ -57,7 +57,7 @@ def routes(
 
     @face.after_app_request
     def end(response: BaseResponse) -> BaseResponse:
-        g.exchange.end(response, counters, server_version)
+        response.headers.update(g.exchange.end(response.status_code, counters, server_version))
         return response
 
     @face.app_errorhandler(Exception)

@@ -53,16 +53,20 @@ class Scoring:
         deadline.doing = "receiving the body"
         values = self._script.read_arguments(environ)
         deadline.doing = "waiting for a place"
+        deadline.may_be_cut = False  # or a place that was taken might not be left
         self._places.take(waited_s)
-        deadline.doing = "in run()"
         self._counters.script_entered()
+        deadline.doing = "in run()"
         started = perf_counter()
         try:
+            deadline.may_be_cut = True
             result = self._script.run(values)
         finally:
+            deadline.may_be_cut = False
             seconds = perf_counter() - started
             self._counters.script_left(seconds)
             self._places.leave(seconds)
+        deadline.may_be_cut = True
         answered = answer.to(result)
         answered.headers["x-ms-run-fn-exec-ms"] = f"{seconds * 1000:.3f}"
         return answered
@@ -104,10 +108,13 @@ class Shortcut:
             answered = self._scoring.score(environ)
         except Exception as error:
             answered = failures.answer_to(error, environ)
-        exchange.end(answered, self._counters, self._server_version)
+        ours = exchange.end(answered.status_code, self._counters, self._server_version)
         if isinstance(answered, Answer) and isinstance(answered.body, bytes):
-            start_response("200 OK", [*answered.headers.items(), ("Content-Length", str(len(answered.body)))])
+            headers = answered.headers | ours | {"Content-Length": str(len(answered.body))}
+            start_response("200 OK", list(headers.items()))
             return [answered.body]
         response = answer.as_response(answered)
-        chunks = response(environ, start_response)
+        chunks, status, its = response.get_wsgi_response(environ)
+        names = {name.lower() for name in ours}
+        start_response(status, [*(each for each in its if each[0].lower() not in names), *ours.items()])
         return Whole(chunks, response.close) if response.is_sequence else chunks

@@ -15,8 +15,8 @@ from ..deadline import current
 from ..errors import BadInput, ScoringError, TritonBusy, TritonFailed, TritonTimeout, TritonUnavailable
 from . import process
 from .connections import connections
-from .result import InferResult
 from .shared_memory import Place, Regions, regions
+from .tensors import InferInput, InferResult
 
 # Upstream's default of 1 makes the greenlets of a worker take turns on one socket: Triton never sees two requests at
 # once and cannot batch. Connections open on demand, so a high limit costs nothing until it is used.
@@ -151,7 +151,7 @@ class InferenceServerClient(tritonclient.http.InferenceServerClient):  # type: i
 
 def in_place(tensor: Any, place: Place) -> Any:  # noqa: ANN401
     """Make an InferInput like this one, whose data lies where Triton reads it."""
-    made = tritonclient.http.InferInput(tensor.name(), tensor.shape(), tensor.datatype())
+    made = InferInput(tensor.name(), tensor.shape(), tensor.datatype())
     return made.set_shared_memory(place.region, place.size, place.offset)
 
 
@@ -206,7 +206,7 @@ def time_left_us() -> int | None:
 
 
 def hand_to_scripts(service_url: str | None, instance: str) -> None:
-    """Put our client where scripts import it from: tritonclient.http, and tritonhttpclient, its name until 2021.
+    """Put our classes where scripts import them from: tritonclient.http, and tritonhttpclient, its name until 2021.
 
     service_url: host:port of this service's Triton, or None when it runs without: the customary address stays.
     instance: what the names of the memory shared with it begin with.
@@ -219,5 +219,5 @@ def hand_to_scripts(service_url: str | None, instance: str) -> None:
         InferenceServerClient.service_url = service_url
         Regions.instance = instance
     for module in (tritonclient.http, tritonhttpclient):
-        module.InferenceServerClient = InferenceServerClient
+        module.InferenceServerClient, module.InferInput = InferenceServerClient, InferInput
     tritonclient.http._client.InferResult = InferResult  # where upstream's infer() takes it from

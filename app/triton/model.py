@@ -1,6 +1,7 @@
 """TritonModel: one model of this service's Triton, called like a function of arrays."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -18,7 +19,7 @@ from .client import InferenceServerClient, Refused, explain, takes_timeout, time
 from .connections import Response, connections, succeeded
 from .shared_memory import Buffer, Place, regions
 
-HEADS = 256  # request heads kept, one for each combination of shapes and places
+HEADS = 256  # of requests kept, one for each combination of shapes and places; and of answers
 
 Shape = tuple[int, ...]
 Input = tuple[Shape, int | Place]  # how many bytes are sent, or where they lie
@@ -144,13 +145,18 @@ def _outputs(response: Response) -> dict[str, NDArray[Any]]:
     body = response.body
     at = int(response.get("inference-header-content-length") or len(body))
     outputs: dict[str, NDArray[Any]] = {}
-    for each in orjson.loads(body[:at])["outputs"]:
-        size: int = each["parameters"]["binary_data_size"]
+    for name, dtype, shape, size in _tensors(bytes(body[:at])):
         data = body[at : at + size]
         at += size
-        if each["datatype"] == "BYTES":
-            array = deserialize_bytes_tensor(bytes(data))
-        else:
-            array = np.frombuffer(data, triton_to_np_dtype(each["datatype"]))
-        outputs[each["name"]] = array.reshape(each["shape"])
+        array = np.frombuffer(data, dtype) if dtype.kind != "O" else deserialize_bytes_tensor(bytes(data))
+        outputs[name] = array.reshape(shape)
     return outputs
+
+
+@lru_cache(HEADS)
+def _tensors(header: bytes) -> list[tuple[str, np.dtype[Any], Shape, int]]:
+    """Read the name, the dtype, the shape and the bytes of each output; most answers of a model begin alike."""
+    return [
+        (each["name"], _dtype(each["datatype"]), tuple(each["shape"]), each["parameters"]["binary_data_size"])
+        for each in orjson.loads(header)["outputs"]
+    ]

@@ -1,4 +1,4 @@
-"""The result that scripts get is the one that tritonclient makes of the same answer."""
+"""The inputs and the results that scripts get are like tritonclient's."""
 
 import gzip
 import json
@@ -8,9 +8,10 @@ import pytest
 import tritonclient.http
 from scoregate.triton.client import hand_to_scripts
 from scoregate.triton.connections import Response
-from scoregate.triton.result import InferResult
-from tritonclient.utils import serialize_byte_tensor
+from scoregate.triton.tensors import InferInput, InferResult
+from tritonclient.utils import InferenceServerException, serialize_byte_tensor
 
+UPSTREAM = tritonclient.http._infer_input.InferInput
 NUMBERS = np.arange(6, dtype=np.float32).reshape(2, 3)
 TEXTS = np.array([b"a", b"", "\u00e9".encode()], dtype=np.object_)
 
@@ -45,7 +46,7 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize(("headers", "body"), ANSWERS.values(), ids=ANSWERS)
-def test_it_is_tritonclients(headers, body):
+def test_a_result_is_tritonclients(headers, body):
     ours, theirs = (
         made(Response(200, headers, memoryview(bytearray(body))), False)
         for made in (InferResult, tritonclient.http._infer_result.InferResult)
@@ -61,11 +62,57 @@ def test_it_is_tritonclients(headers, body):
     assert ours.as_numpy("none") is theirs.as_numpy("none") is None
 
 
-def test_it_is_what_scripts_get(monkeypatch):
+def read_only(array):
+    array.flags.writeable = False
+    return array
+
+
+def view_of(body, dtype, shape=(-1,)):
+    return np.frombuffer(body, dtype).reshape(shape)
+
+
+LARGE = np.random.default_rng(0).bytes(600_000)
+ARRAYS = {
+    "of bytes": (view_of(LARGE, "<f4"), "FP32", True),
+    "of bytes, in another shape": (view_of(LARGE, "u1", (2, 3, -1)), "UINT8", True),
+    "part of bytes": (view_of(LARGE, "f2", (2, -1))[1], "FP16", True),
+    "not contiguous": (view_of(LARGE, "<f4", (2, -1))[:, :20_000], "FP32", False),
+    "transposed": (view_of(LARGE, "<i8", (100, -1)).T, "INT64", False),
+    "small": (view_of(LARGE[:64], "<f4"), "FP32", False),
+    "may change": (view_of(LARGE, "<f4").copy(), "FP32", False),
+    "of what may change": (view_of(bytearray(LARGE), "<f4"), "FP32", False),
+    "not writeable, but of what is": (read_only(view_of(LARGE, "<f4").copy()), "FP32", False),
+    "texts": (np.array([LARGE], dtype=object), "BYTES", False),
+}
+
+
+@pytest.mark.parametrize(("array", "datatype", "viewed"), ARRAYS.values(), ids=ARRAYS)
+def test_an_input_has_tritonclients_bytes_and_copies_none_that_cannot_change(array, datatype, viewed):
+    ours, theirs = (made("x", array.shape, datatype) for made in (InferInput, UPSTREAM))
+    assert ours.set_data_from_numpy(array) is ours
+    theirs.set_data_from_numpy(array)
+    assert ours._get_tensor() == theirs._get_tensor()
+    assert bytes(ours._get_binary_data()) == theirs._get_binary_data()
+    assert isinstance(ours._get_binary_data(), memoryview) is viewed
+
+
+@pytest.mark.parametrize("array", [view_of(LARGE, "<f4", (1, -1)), view_of(LARGE, "<f8"), [1.0]])
+def test_an_input_refuses_what_tritonclient_refuses(array):
+    told = []
+    for made in (InferInput, UPSTREAM):
+        with pytest.raises(InferenceServerException) as error:
+            made("x", [150_000], "FP32").set_data_from_numpy(array)
+        told.append(error.value.message())
+    assert told[0] == told[1]
+
+
+def test_they_are_what_scripts_get(monkeypatch):
     for module in (tritonclient.http, tritonclient.http._client):  # to be put back
-        for name in ("InferenceServerClient", "InferResult"):
-            monkeypatch.setattr(module, name, getattr(module, name))
+        for name in ("InferenceServerClient", "InferInput", "InferResult"):
+            if hasattr(module, name):
+                monkeypatch.setattr(module, name, getattr(module, name))
     hand_to_scripts(None, "test")
+    assert tritonclient.http.InferInput is InferInput
     client = tritonclient.http.InferenceServerClient("localhost:1")
     headers, body = ANSWERS["binary"]
     monkeypatch.setattr(client, "_post", lambda **_: Response(200, headers, memoryview(body)))
