@@ -10,7 +10,7 @@ import gevent
 from .deadline import Deadline, current
 from .errors import ScoringError, TritonTimeout, TritonUnavailable
 from .lifecycle import Lifecycle
-from .triton import InferenceServerException, ModelState, TritonModel, TritonServer, restart
+from .triton import Dead, InferenceServerException, ModelState, TritonModel, TritonServer, process_id, restart
 
 LOG = logging.getLogger("scoregate")
 ANSWER_MS = 30_000  # a model that takes longer for one tiny request, and answers none meanwhile, is a failed one
@@ -38,6 +38,7 @@ class Prober:
         self._asked: dict[Model, TritonModel | None] = {}  # None for one that is not to be asked
         self._answered: set[Model] = set()
         self._counts: dict[Model, int] = {}  # of requests that the model has answered
+        self._dead: dict[Model, tuple[str, str]] = {}  # in which Triton's process, and what was told
         self._failures: dict[str, int] = {}  # one after the other; of Triton itself under its own name
 
     def start(self) -> None:
@@ -91,6 +92,11 @@ class Prober:
     def _problem(self, state: ModelState) -> str:
         """Ask one model; tell what is wrong, if anything is."""
         model = state.name, state.version
+        triton = process_id()
+        died_in, told = self._dead.get(model, ("", ""))
+        if told and died_in == triton:  # whichever instances live on, and would answer
+            restart(told)
+            return told
         if model not in self._asked:
             self._asked[model] = TritonModel(*model) if self._triton.may_be_probed(*model) else None
         probe = self._asked[model]
@@ -100,6 +106,9 @@ class Prober:
             for _ in range(min(self._triton.instances(*model), MOST_INSTANCES)):
                 self._ask(probe)
                 self._counts[model] += 1  # by us
+        except Dead as error:
+            self._dead[model] = triton, error.sentence
+            return error.sentence
         except ScoringError as error:
             if error.status < 500:
                 return ""  # that zeros do not suit it is an answer, too

@@ -2,12 +2,13 @@
 
 from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
 
-from .client import InferenceServerClient, explain, hand_to_scripts
+from .client import Dead, InferenceServerClient, explain, hand_to_scripts
 from .model import TritonModel
-from .process import restart
+from .process import process_id, restart
 from .server import ModelState, TritonServer
 
 __all__ = [
+    "Dead",
     "InferenceServerClient",
     "InferenceServerException",
     "ModelState",
@@ -15,5 +16,6 @@ __all__ = [
     "TritonServer",
     "explain",
     "hand_to_scripts",
+    "process_id",
     "restart",
 ]

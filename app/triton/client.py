@@ -46,6 +46,10 @@ class Busy(TritonUnavailable, InferenceServerException):  # type: ignore[misc]
     """Triton's 503: the server is stopping or the model is not available at the moment."""
 
 
+class Dead(Busy):
+    """Triton's 500 for a model one of whose processes has died. None comes back before Triton is started anew."""
+
+
 class QueueFull(TritonBusy, InferenceServerException):  # type: ignore[misc]
     """Triton's 503: the model's queue holds max_queue_size requests."""
 
@@ -180,7 +184,7 @@ def explain(error: InferenceServerException) -> ScoringError:
         return Busy(f"Triton does not take requests at the moment: {text}. Try again shortly.", status)
     if DEAD_MODEL.search(text):
         process.restart(text)
-        return Busy(f"A model's process in Triton has died: {text} Triton is started anew. Try again shortly.", status)
+        return Dead(f"A model's process in Triton has died: {text} Triton is started anew. Try again shortly.", status)
     if status.startswith("4"):
         return Refused(f"Triton refused the request: {text.rstrip('.')}.", status)
     # The text of a Python-backend failure holds its traceback, so it goes to the log alone, as this failure's cause.

@@ -11,6 +11,11 @@ LOG = logging.getLogger("scoregate")
 PAUSE_S = 10.0  # between two restarts: a model that dies again and again does not take the others with it
 
 
+def process_id() -> str:
+    """Tell the process id of this service's Triton; empty for one that is not ours."""
+    return _pid_file().read_text() if _pid_file().exists() else ""
+
+
 def restart(reason: str) -> bool:
     """Kill this service's Triton; supervisord starts it again. Once, however many requests and workers find out.
 
@@ -18,9 +23,8 @@ def restart(reason: str) -> bool:
     processes of the others notice and end. Returns whether a restart is under way: none is if the last was a moment
     ago, or if this Triton is not ours.
     """
-    directory = Path(tempfile.gettempdir())
-    pid = directory / "triton.pid"
-    done = directory / "triton-restarted"
+    pid = _pid_file()
+    done = pid.with_name("triton-restarted")
     try:
         if done.exists():
             if done.stat().st_mtime > pid.stat().st_mtime:
@@ -33,3 +37,7 @@ def restart(reason: str) -> bool:
         return False
     LOG.error("Triton is started anew: %s", reason)
     return True
+
+
+def _pid_file() -> Path:
+    return Path(tempfile.gettempdir(), "triton.pid")
