@@ -13,6 +13,7 @@ from gunicorn import arbiter
 from gunicorn.app.wsgiapp import WSGIApplication
 from gunicorn.errors import HaltServer
 
+from .balance import Count
 from .lifecycle import Lifecycle
 
 LOG = logging.getLogger("scoregate")
@@ -85,6 +86,7 @@ class Arbiter(arbiter.Arbiter):
         for pid in gone:
             self._lifecycle.worker_gone(pid)
             self._metrics.worker_gone(pid)
+            Count(before[pid].age).end()
         if not self.LISTENERS:  # the service is stopping
             self._tell_again_to_stop()
             return

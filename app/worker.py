@@ -12,7 +12,6 @@ from typing import Any
 import gevent
 from gevent.event import Event
 from gevent.pool import Pool
-from gevent.server import StreamServer
 from gunicorn import util
 from gunicorn.http import wsgi
 from gunicorn.http.errors import NoMoreData, ParseException
@@ -23,6 +22,7 @@ from gunicorn.workers.ggevent import GeventWorker
 from werkzeug.http import HTTP_STATUS_CODES
 
 from . import errors, log, plain_http, request_ids
+from .balance import Count, Server
 from .invitation import invite_when_read
 from .lifecycle import Lifecycle, State
 from .readiness import Readiness
@@ -83,13 +83,14 @@ class Worker(GeventWorker):
             listener.setblocking(True)
             pools.append(Pool(self.worker_connections))
             named = _Listener(listener.getsockname())
-            servers.append(StreamServer(listener, partial(self.handle, named), spawn=pools[-1]))
+            servers.append(Server(self._count, listener, partial(self.handle, named), spawn=pools[-1]))
             if self.cfg.workers > 1:
                 servers[-1].max_accept = 1
         # While no worker can score, each one answers probes; later a new one leaves all connections to those that can.
         while self.alive and not self.readiness.initialised and self.lifecycle.ready_workers():
             self.notify()
             self._stop.wait(SIBLINGS_S)
+        self._count.begin()
         for server in servers:
             server.start()
         while self.alive:
@@ -99,6 +100,7 @@ class Worker(GeventWorker):
             for listener in self.sockets:
                 refuse(listener)
             gevent.sleep(CONNECTING_S)
+        self._count.end()
         for server in servers:
             server.stop_accepting()
             while accepted := server.do_read():  # connections that wait to be accepted would be reset by close()
@@ -153,9 +155,11 @@ class Worker(GeventWorker):
                 return
         greenlet = gevent.getcurrent()
         self._connections[greenlet] = connection = _Connection(client)
+        self._count.add(1)
         try:
             self._handle(listener, connection, addr)
         finally:
+            self._count.add(-1)
             del self._connections[greenlet]
 
     def _handle(self, listener: Any, connection: _Connection, addr: Any) -> None:  # noqa: ANN401
@@ -244,6 +248,7 @@ class Worker(GeventWorker):
     def init_process(self) -> None:
         """Run the worker."""
         self._connections: dict[object, _Connection] = {}
+        self._count = Count(self.age)
         self._keeps_connections = True
         self._stop = Event()
         util.write_error = write_error
