@@ -11,8 +11,9 @@ import gevent
 from gevent.server import StreamServer
 
 SLOTS = 256
-WAIT_S = 0.005  # for another worker to come
+WAIT_S = 0.005  # for another worker to come and take a connection
 LOOK_S = 0.001  # between two looks whether it has
+STUCK_S = 0.2  # without having taken one: for such workers there is no waiting
 
 # In each worker's slot, by its age: 1 and its connections; 0 where there is none. Made by the master, before it forks.
 _counts = memoryview(mmap(-1, 4 * SLOTS)).cast("i")
@@ -54,22 +55,30 @@ class Server(StreamServer):
         super().__init__(*args, **kwargs)
         self._count = count
         self._of_others = -1
+        self._changed_at = 0.0
         self._waits_until = 0.0
 
     def do_read(self) -> Any:  # noqa: ANN401
-        """Accept a connection, unless there is none or it is for another to take.
-
-        Who has waited for the others in vain, since they are busy, does not wait again until they have taken one.
-        """
+        """Accept a connection, unless there is none or it is for another to take, who is not busy for too long."""
         if self._count.is_others_turn():
+            now = monotonic()
             if (of_others := self._count.of_others()) != self._of_others:
                 self._of_others = of_others
-                self._waits_until = monotonic() + WAIT_S
-            if monotonic() < self._waits_until:
+                self._changed_at = now
+                self._waits_until = now + WAIT_S
+            if now < self._waits_until and now < self._changed_at + STUCK_S:
                 self.stop_accepting()
                 gevent.spawn_later(LOOK_S, self._go_on)
                 return None
-        return super().do_read()
+            self._waits_until = now + WAIT_S  # for the next one
+        if accepted := super().do_read():
+            self._count.add(1)
+        return accepted
+
+    def do_close(self, *connection: Any) -> None:  # noqa: ANN401
+        """Close a connection that was handled."""
+        super().do_close(*connection)
+        self._count.add(-1)
 
     def _go_on(self) -> None:
         if self.started:

@@ -84,8 +84,6 @@ class Worker(GeventWorker):
             pools.append(Pool(self.worker_connections))
             named = _Listener(listener.getsockname())
             servers.append(Server(self._count, listener, partial(self.handle, named), spawn=pools[-1]))
-            if self.cfg.workers > 1:
-                servers[-1].max_accept = 1
         # While no worker can score, each one answers probes; later a new one leaves all connections to those that can.
         while self.alive and not self.readiness.initialised and self.lifecycle.ready_workers():
             self.notify()
@@ -155,11 +153,9 @@ class Worker(GeventWorker):
                 return
         greenlet = gevent.getcurrent()
         self._connections[greenlet] = connection = _Connection(client)
-        self._count.add(1)
         try:
             self._handle(listener, connection, addr)
         finally:
-            self._count.add(-1)
             del self._connections[greenlet]
 
     def _handle(self, listener: Any, connection: _Connection, addr: Any) -> None:  # noqa: ANN401
