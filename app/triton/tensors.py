@@ -7,7 +7,8 @@ import orjson
 import tritonclient.http  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
-from .connections import JOIN_BYTES, Response
+from .connections import Response
+from .shared_memory import LARGE_BYTES
 
 
 class InferInput(tritonclient.http.InferInput):  # type: ignore[misc]
@@ -15,7 +16,7 @@ class InferInput(tritonclient.http.InferInput):  # type: ignore[misc]
 
     def set_data_from_numpy(self, input_tensor: NDArray[Any], binary_data: bool = True) -> Self:
         """Set the tensor's data, as upstream does. Raises InferenceServerException for another dtype or shape."""
-        if isinstance(input_tensor, np.ndarray) and input_tensor.nbytes > JOIN_BYTES and _is_of_bytes(input_tensor):
+        if isinstance(input_tensor, np.ndarray) and input_tensor.nbytes > LARGE_BYTES and _is_of_bytes(input_tensor):
             input_tensor = input_tensor.view(_OfBytes)
         super().set_data_from_numpy(input_tensor, binary_data)
         return self
