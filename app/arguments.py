@@ -29,7 +29,8 @@ def whole_request(name: str, limit: int) -> Reader:
         whole.pop("HTTP_TRANSFER_ENCODING", None)
         whole.pop("werkzeug.request", None)
         request = AMLRequest(whole)
-        if request.mimetype not in FORMS:
+        content_type = environ.get("CONTENT_TYPE", "").lower()
+        if not any(form in content_type for form in FORMS):
             request._cached_data = body  # or get_data() would copy it
         return {name: request}
 

@@ -85,24 +85,10 @@ def parse(data: bytes, sock: socket.socket, base: dict[str, Any], not_plain: fro
     start = data.find(b"\r\n\r\n", 0, HEAD_BYTES) + 4
     if not data.startswith(_LINE) or start < len(_LINE) + 4:
         return None
-    head = data[len(_LINE) : start - 4].decode("latin-1")
-    lines = head.split("\r\n")
-    if not head.isascii() or not "".join(lines).isprintable():  # a tab is allowed, and Gunicorn's to read
+    fields = _fields(data[len(_LINE) : start - 4])
+    if not fields or not not_plain.isdisjoint(fields):
         return None
-    environ = base.copy()
-    for line in lines:
-        name, colon, value = line.partition(":")
-        if not colon or not (key := _environ_key(name)):
-            return None
-        environ[key] = value.strip(" ")
-    if len(environ) < len(base) + len(lines) or len(lines) > FIELDS:  # a name came twice, or there are too many
-        return None
-    if "HTTP_HOST" not in environ or not not_plain.isdisjoint(environ):
-        return None
-    if environ.get("HTTP_CONNECTION", "keep-alive").lower() != "keep-alive":
-        return None
-    if not _LENGTH.fullmatch(environ.get("CONTENT_LENGTH", "")):
-        return None
+    environ = base | fields
     end = start + int(environ["CONTENT_LENGTH"])
     if len(data) < end:
         body = Incoming(sock, memoryview(data)[start:], end - start)
@@ -160,6 +146,25 @@ class Reply:
         if not _is_plain(self.status, tuple([name for name, _ in self.headers])):
             return ""
         return "".join([f"{name}: {value}\r\n" for name, value in self.headers])
+
+
+@lru_cache(256)  # callers send the same again and again
+def _fields(head: bytes) -> dict[str, str] | None:
+    """Read the headers, named as in the environ; None if they are not plain."""
+    lines = head.decode("latin-1").split("\r\n")
+    if not head.isascii() or not "".join(lines).isprintable():  # a tab is allowed, and Gunicorn's to read
+        return None
+    fields = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        if not colon or not (key := _environ_key(name)):
+            return None
+        fields[key] = value.strip(" ")
+    if len(fields) < len(lines) or len(lines) > FIELDS:  # a name came twice, or there are too many
+        return None
+    if "HTTP_HOST" not in fields or fields.get("HTTP_CONNECTION", "keep-alive").lower() != "keep-alive":
+        return None
+    return fields if _LENGTH.fullmatch(fields.get("CONTENT_LENGTH", "")) else None
 
 
 @lru_cache(256)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 import tritonclient.http  # type: ignore[import-untyped]
 from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
@@ -14,7 +15,7 @@ from tritonclient.utils import InferenceServerException  # type: ignore[import-u
 from ..deadline import current
 from ..errors import BadInput, ScoringError, TritonBusy, TritonFailed, TritonTimeout, TritonUnavailable
 from . import process
-from .connections import connections
+from .connections import connections, succeeded
 from .shared_memory import Place, Regions, regions
 from .tensors import InferInput, InferResult
 
@@ -28,6 +29,7 @@ CUSTOMARY_URLS = ("localhost:8000", "127.0.0.1:8000")
 
 
 DEAD_MODEL = re.compile(r"Stub process '.*' is not healthy\.")
+ALL_IN_BINARY = {"parameters": {"binary_data_output": True}}  # of a request that names no outputs
 TIMEOUT_AT = 7  # the place of `timeout` in infer(), after model_name and inputs
 
 
@@ -98,6 +100,11 @@ class InferenceServerClient(tritonclient.http.InferenceServerClient):  # type: i
         if self._is_of_service:
             self._client_stub = connections(url, connection_timeout, network_timeout)
 
+    @property
+    def _is_plain(self) -> bool:
+        """Whether nothing is done to requests on their way, and nothing printed."""
+        return self._is_of_service and not self._verbose and self.plugin() is None
+
     def _get(self, request_uri: str, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         try:
             return super()._get(request_uri, *args, **kwargs)
@@ -134,6 +141,8 @@ class InferenceServerClient(tritonclient.http.InferenceServerClient):  # type: i
 
     def _ask(self, model_name: str, inputs: Sequence[Any], *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
         try:
+            if self._is_plain and not args and kwargs.keys() <= {"outputs"}:
+                return self._ask_plainly(model_name, inputs, **kwargs)
             return super().infer(model_name, inputs, *args, **kwargs)
         except InferenceServerException as error:
             failure = explain(error)
@@ -143,6 +152,21 @@ class InferenceServerClient(tritonclient.http.InferenceServerClient):  # type: i
                     f"{failure.sentence} {self._signature(model_name)}The request sent {sent}.", error.status()
                 ) from error
             raise failure from error
+
+    def _ask_plainly(self, model_name: str, inputs: Sequence[Any], outputs: Sequence[Any] = ()) -> Any:  # noqa: ANN401
+        """Do what upstream's infer() does, in less than half its time, where it is asked for nothing else."""
+        tensors = [each._get_tensor() for each in inputs]
+        if any("data" in each for each in tensors):
+            return super().infer(model_name, inputs, outputs=outputs)
+        wanted = {"outputs": [each._get_tensor() for each in outputs]} if outputs else ALL_IN_BINARY
+        sent = [data for each in inputs if (data := each._get_binary_data())]
+        uri = f"v2/models/{quote(model_name)}/infer"
+        head = self._client_stub.inference_head(f"/{uri}", {"inputs": tensors} | wanted, sum(map(len, sent)))
+        try:
+            response = self._client_stub.call(head, *sent)
+        except OSError as error:
+            raise unreachable(uri, error) from error
+        return InferResult(succeeded(response), False)
 
     def _signature(self, model_name: str) -> str:
         try:

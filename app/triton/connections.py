@@ -277,6 +277,15 @@ class Connections:
             lines.append(f"{line}\r\n")
         return "".join((*lines, "\r\n")).encode("latin-1")
 
+    def inference_head(self, uri: str, header: Mapping[str, Any], tensor_bytes: int) -> bytes:
+        """Write what comes before the tensors of an inference, the HTTP head and the JSON header.
+
+        Source: Triton's binary tensor data extension.
+        """
+        text = orjson.dumps(header, list)  # a shape may be a torch.Size, which orjson takes for no tuple
+        lengths = {"Content-Length": len(text) + tensor_bytes, "Inference-Header-Content-Length": len(text)}
+        return self.head("POST", uri, lengths) + text
+
     def close(self) -> None:
         """Close nothing: a client that is closed leaves the idle connections to the others."""
 

@@ -132,9 +132,8 @@ class TritonModel:
                 sent += where
             tensors.append({"name": name, "datatype": datatype, "shape": shape, "parameters": parameters})
         timeout = {"timeout": timeout_us} if timeout_us else {}
-        header = orjson.dumps({"inputs": tensors, "parameters": {"binary_data_output": True} | timeout})
-        length = {"Content-Length": len(header) + sent, "Inference-Header-Content-Length": len(header)}
-        return self._connections.head("POST", self._uri, length) + header
+        header = {"inputs": tensors, "parameters": {"binary_data_output": True} | timeout}
+        return self._connections.inference_head(self._uri, header, sent)
 
 
 def _dtype(datatype: str) -> np.dtype[Any]:
