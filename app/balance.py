@@ -1,8 +1,11 @@
-"""Which worker takes a new connection: one that has no more of them than another.
+"""Which worker takes a new connection: one that has less than its share of them.
 
 A keep-alive connection stays where it was accepted. Left to chance, one worker of two had all four of a caller's.
 """
 
+import socket
+import sys
+from contextlib import suppress
 from mmap import mmap
 from time import monotonic
 from typing import Any
@@ -11,6 +14,7 @@ import gevent
 from gevent.server import StreamServer
 
 SLOTS = 256
+UNACKED = slice(24, 28)  # where that is in a struct tcp_info
 WAIT_S = 0.005  # for another worker to come and take a connection
 LOOK_S = 0.001  # between two looks whether it has
 STUCK_S = 0.2  # without having taken one: for such workers there is no waiting
@@ -39,9 +43,10 @@ class Count:
         if _counts[self._slot]:
             _counts[self._slot] += connections
 
-    def is_others_turn(self) -> bool:
-        """Tell whether another worker has fewer connections."""
-        return min(filter(None, _counts), default=0) < _counts[self._slot]
+    def has_its_share(self, waiting: int) -> bool:
+        """Tell whether this worker has its share of all connections, and of those that wait to be accepted."""
+        workers = sum(map(bool, _counts)) or 1
+        return _counts[self._slot] * workers >= sum(_counts) + waiting
 
     def of_others(self) -> int:
         """Tell how many connections the others have."""
@@ -49,7 +54,7 @@ class Count:
 
 
 class Server(StreamServer):
-    """A listener from which a worker with more connections than another takes the next one a moment later."""
+    """A listener from which a worker that has its share takes one more only a moment later, if it is still there."""
 
     def __init__(self, count: Count, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - gevent's
         super().__init__(*args, **kwargs)
@@ -60,7 +65,7 @@ class Server(StreamServer):
 
     def do_read(self) -> Any:  # noqa: ANN401
         """Accept a connection, unless there is none or it is for another to take, who is not busy for too long."""
-        if self._count.is_others_turn():
+        if (waiting := _waiting(self.socket)) and self._count.has_its_share(waiting):
             now = monotonic()
             if (of_others := self._count.of_others()) != self._of_others:
                 self._of_others = of_others
@@ -83,3 +88,11 @@ class Server(StreamServer):
     def _go_on(self) -> None:
         if self.started:
             self.start_accepting()
+
+
+def _waiting(listener: socket.socket) -> int:
+    """Count the connections that wait to be accepted. Source: Linux, struct tcp_info; of a listener, tcpi_unacked."""
+    with suppress(OSError):  # a Unix socket's cannot be counted
+        info = listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, UNACKED.stop)
+        return int.from_bytes(info[UNACKED], sys.byteorder)
+    return 1
