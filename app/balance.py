@@ -45,7 +45,7 @@ class Count:
 
     def has_its_share(self, waiting: int) -> bool:
         """Tell whether this worker has its share of all connections, and of those that wait to be accepted."""
-        workers = sum(map(bool, _counts)) or 1
+        workers = sum(map(bool, _counts))
         return _counts[self._slot] * workers >= sum(_counts) + waiting
 
     def of_others(self) -> int:
