@@ -61,8 +61,8 @@ OTHER = {
 ANSWER = b'{"outputs":[{"name":"o","datatype":"INT32","shape":[1],"data":[7]}]}'
 
 
-class Triton:
-    """Keeps what it is sent, and always gives the same answer."""
+class Recorder:
+    """At the end of the connections: keeps what would be sent, and always gives the same answer."""
 
     def __init__(self, status, body):
         self.sent = []
@@ -75,14 +75,14 @@ class Triton:
 
 @pytest.fixture
 def made(monkeypatch):
-    """Make a client, and what it asks."""
+    """Make a client, and what records it."""
 
     def make(status=200, body=ANSWER, **options):
         client = InferenceServerClient("localhost:8000", **options)
-        triton = Triton(status, body)
-        monkeypatch.setattr(client._client_stub, "call", triton.call)
+        recorder = Recorder(status, body)
+        monkeypatch.setattr(client._client_stub, "call", recorder.call)
         monkeypatch.setattr("scoregate.triton.client.takes_timeout", lambda *_: False)
-        return client, triton
+        return client, recorder
 
     return make
 
@@ -99,27 +99,27 @@ def read(sent):
 
 @pytest.mark.parametrize(("model", "inputs", "options"), [*PLAIN.values(), *OTHER.values()], ids=[*PLAIN, *OTHER])
 def test_it_asks_as_tritonclient_does(made, model, inputs, options):
-    client, triton = made()
+    client, recorder = made()
     assert client.infer(model, inputs, **options).as_numpy("o").tolist() == [7]
     Upstream.infer(client, model, inputs, **options)
-    ours, theirs = map(read, triton.sent)
+    ours, theirs = map(read, recorder.sent)
     assert ours == theirs
 
 
 @pytest.mark.parametrize(("model", "inputs", "options"), PLAIN.values(), ids=PLAIN)
 def test_what_nearly_all_scripts_ask_takes_the_short_way(made, monkeypatch, model, inputs, options):
-    client, triton = made()
+    client, recorder = made()
     monkeypatch.setattr(Upstream, "infer", None)
     client.infer(model, inputs, **options)
-    assert len(triton.sent) == 1
+    assert len(recorder.sent) == 1
 
 
 def test_a_plugin_sees_every_request(made):
-    client, triton = made()
+    client, recorder = made()
     client.register_plugin(lambda request: request.headers.update({"x-added": "1"}))
     client.infer("m", PLAIN["one input"][1], headers={})
     client.infer("m", PLAIN["one input"][1], request_id="7", headers={})
-    assert [read(sent)[1][b"x-added"] for sent in triton.sent] == [1, 1]
+    assert [read(sent)[1][b"x-added"] for sent in recorder.sent] == [1, 1]
 
 
 def test_a_verbose_client_prints(made, capsys):
