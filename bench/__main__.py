@@ -7,13 +7,14 @@ from .venvs import BENCH, CannotInstall, python_with
 
 
 def main() -> None:
-    """Run bench.cli or bench.growth in the benchmark's venv."""
+    """Run bench.cli, bench.growth or bench.goals in the benchmark's venv."""
     try:
         python = python_with("bench", BENCH / "requirements.txt")
     except CannotInstall as error:
         sys.exit(f"The benchmark's own packages cannot be installed: {error}")
-    module = "bench.growth" if sys.argv[1:] == ["growth"] else "bench.cli"
-    os.execv(python, [str(python), "-m", module, *sys.argv[1:]])
+    arguments = sys.argv[1:]
+    module = arguments.pop(0) if arguments[:1] in (["growth"], ["goals"]) else "cli"
+    os.execv(python, [str(python), "-m", f"bench.{module}", *arguments])
 
 
 main()

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ QUICK_ROWS = ("floor", "triton", "naive", "scoregate", "scoregate-own")
 def main() -> None:
     """Measure, then say where the table is."""
     options = parser().parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stops the servers, too
     if wrk.is_missing():
         sys.exit(wrk.MISSING)
     peers, asked = plan(options)

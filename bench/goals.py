@@ -1,0 +1,162 @@
+"""Whether runs of the bench meet the goals: python -m bench goals [results.json …], a column for each run."""
+
+import json
+import operator
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from .report import RESULTS, cells, markdown
+from .rows import Sample
+
+DIGITS, JSON, BINARY = "digits, JSON", "mid, JSON", "mid, binary"
+BATCHING = [(case, connections) for case in (JSON, BINARY) for connections in (16, 64)]
+MEETS = {"≥": operator.ge, "≤": operator.le, ">": operator.gt}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the bench; each figure is a ratio within a round, the median over the rounds."""
+
+    samples: Sequence[Sample]
+
+    def rate(self, case: str, connections: int, row: str, other: str) -> float:
+        """Requests a second, divided by the other peer's, its better row's where there are two."""
+        return self._ratio(case, connections, row, other, lambda sample: sample.requests_per_s, max)
+
+    def latency(self, case: str, connections: int, row: str, other: str) -> float:
+        """The p50, divided by the other peer's, its better row's where there are two."""
+        return self._ratio(case, connections, row, other, lambda sample: sample.p50_ms, min)
+
+    def processor(self, case: str, connections: int, row: str, other: str) -> float:
+        """Processor time of a request, divided by the other peer's, its better row's where there are two."""
+        return self._ratio(case, connections, row, other, lambda each: each.front_cpu_ms + each.triton_cpu_ms, min)
+
+    def least_rate(self, row: str, other: str) -> float:
+        """Give the least of rate(), of all cells."""
+        return min(self.rate(*cell, row, other) for cell in cells(self.samples))
+
+    def spread(self, row: str) -> float:
+        """Divide the p99 by the p50 with 64 connections; the worst of the cases."""
+        rows = (cells(self.samples)[case, 64][row] for case in (DIGITS, JSON, BINARY))
+        return max(median(sample.p99_ms / sample.p50_ms for sample in samples) for samples in rows)
+
+    def _ratio(
+        self,
+        case: str,
+        connections: int,
+        row: str,
+        other: str,
+        figure: Callable[[Sample], float],
+        best: Callable[..., float],
+    ) -> float:
+        rows = cells(self.samples)[case, connections]
+        others = [rows[name] for name in rows if other in (name, name.split()[0])]
+        rounds = zip(rows[row], zip(*others, strict=True), strict=True)
+        return median(figure(sample) / best(map(figure, of_round)) for sample, of_round in rounds)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What is held against a sign and a bound: a run's figure for a count of workers, one and two where not said."""
+
+    what: str
+    goal: str
+    measure: Callable[[Run, int], float]
+    workers: Sequence[int] = (1, 2)
+
+    def judge(self, run: Run) -> tuple[str, bool]:
+        """Give a run's figures, bold those that miss the goal, and whether all meet it."""
+        sign, bound = self.goal.split()
+        figures = [round(self.measure(run, workers), 2) for workers in self.workers]
+        met = [MEETS[sign](figure, float(bound)) for figure in figures]
+        return ", ".join(f"{f:.2f}" if m else f"**{f:.2f}**" for f, m in zip(figures, met, strict=True)), all(met)
+
+
+def row(name: str, workers: int) -> str:
+    """Name a peer's row."""
+    return f"{name} ×{workers}"  # noqa: RUF001
+
+
+def script(workers: int) -> str:
+    """Name the row of an unmodified script."""
+    return row("scoregate", workers)
+
+
+def own(workers: int) -> str:
+    """Name the row of the small call."""
+    return row("scoregate-own", workers)
+
+
+def of_triton(case: str, connections: int) -> Goal:
+    """Make a goal: Triton's own throughput, behind the front."""
+    what = f"{case} c{connections}, small call: requests a second / Triton's"
+    return Goal(what, "≥ 0.85", lambda run, n: run.rate(case, connections, own(n), "triton"))
+
+
+def of_one_worker(case: str, connections: int) -> Goal:
+    """Make a goal: a second worker costs no throughput."""
+    what = f"{case} c{connections}, small call: requests a second of two workers / of one"
+    return Goal(what, "≥ 1", lambda run, n: run.rate(case, connections, own(n), own(1)), workers=(2,))
+
+
+GOALS = [
+    Goal(
+        "digits c64, unmodified script: requests a second / the better FastAPI row's",
+        "≥ 1.5",
+        lambda run, n: run.rate(DIGITS, 64, script(n), "fastapi"),
+    ),
+    Goal("… / the bare route's", "≥ 0.70", lambda run, n: run.rate(DIGITS, 64, script(n), "floor")),
+    Goal(
+        "… processor time a request / the bare route's",
+        "≤ 2.2",
+        lambda run, n: run.processor(DIGITS, 64, script(n), "floor"),
+    ),
+    Goal(
+        "digits c1, unmodified script: p50 / the better FastAPI row's",
+        "≤ 0.6",
+        lambda run, n: run.latency(DIGITS, 1, script(n), "fastapi"),
+    ),
+    Goal(
+        "mid, JSON c64, unmodified script: requests a second / those of naive with as many workers",
+        "≥ 1.3",
+        lambda run, n: run.rate(JSON, 64, script(n), row("naive", n)),
+    ),
+    Goal(
+        "digits c64, small call: requests a second / the bare route's",
+        "≥ 0.85",
+        lambda run, n: run.rate(DIGITS, 64, own(n), "floor"),
+    ),
+    Goal(
+        "… processor time a request / the bare route's",
+        "≤ 1.6",
+        lambda run, n: run.processor(DIGITS, 64, own(n), "floor"),
+    ),
+    Goal(
+        "small call: requests a second / PyTriton's, the least of all cells",
+        "> 1",
+        lambda run, n: run.least_rate(own(n), "pytriton"),
+    ),
+    *(of_triton(case, connections) for case, connections in BATCHING),
+    *(of_one_worker(case, connections) for case, connections in BATCHING),
+    Goal("c64, unmodified script: p99 / p50, the worst of the cases", "≤ 4", lambda run, n: run.spread(script(n))),
+    Goal("c64, small call: the same", "≤ 4", lambda run, n: run.spread(own(n))),
+]
+
+
+def main() -> None:
+    """Print the table; exit code 1 if a run misses a goal."""
+    files = [Path(name) for name in sys.argv[1:]] or [RESULTS / "results.json"]
+    runs = [Run([Sample(**sample) for sample in json.loads(file.read_text())["samples"]]) for file in files]
+    judged = [[goal.judge(run) for run in runs] for goal in GOALS]
+    lines = [
+        [goal.what, goal.goal, *(text for text, _ in of_runs)] for goal, of_runs in zip(GOALS, judged, strict=True)
+    ]
+    print(*markdown(["", "goal", *(file.stem for file in files)], lines), sep="\n")
+    sys.exit(0 if all(met for of_runs in judged for _, met in of_runs) else 1)
+
+
+if __name__ == "__main__":
+    main()
