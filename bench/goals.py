@@ -1,4 +1,4 @@
-"""Whether runs of the bench meet the goals: python -m bench goals [results.json …], a column for each run."""
+"""Whether the bench's results meet the goals: python -m bench goals [results.json …], a column for each run."""
 
 import json
 import operator
@@ -147,15 +147,15 @@ GOALS = [
 
 
 def main() -> None:
-    """Print the table; exit code 1 if a run misses a goal."""
+    """Print a column for each run and one for the rounds of all; exit code 1 if those miss a goal."""
     files = [Path(name) for name in sys.argv[1:]] or [RESULTS / "results.json"]
     runs = [Run([Sample(**sample) for sample in json.loads(file.read_text())["samples"]]) for file in files]
+    runs.append(Run([sample for run in runs for sample in run.samples]))
     judged = [[goal.judge(run) for run in runs] for goal in GOALS]
-    lines = [
-        [goal.what, goal.goal, *(text for text, _ in of_runs)] for goal, of_runs in zip(GOALS, judged, strict=True)
-    ]
-    print(*markdown(["", "goal", *(file.stem for file in files)], lines), sep="\n")
-    sys.exit(0 if all(met for of_runs in judged for _, met in of_runs) else 1)
+    figures = [[text for text, _ in of_runs] for of_runs in judged]
+    lines = [[goal.what, goal.goal, *texts] for goal, texts in zip(GOALS, figures, strict=True)]
+    print(*markdown(["", "goal", *(file.stem for file in files), "all rounds"], lines), sep="\n")
+    sys.exit(0 if all(of_runs[-1][1] for of_runs in judged) else 1)
 
 
 if __name__ == "__main__":
