@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
@@ -42,6 +42,19 @@ def cells(samples: Sequence[Sample]) -> dict[tuple[str, int], dict[str, list[Sam
     return sorted_in
 
 
+def ratio(
+    rows: Mapping[str, list[Sample]],
+    row: str,
+    other: str,
+    figure: Callable[[Sample], float] = lambda sample: sample.requests_per_s,
+    best: Callable[..., float] = max,
+) -> float:
+    """Divide a row's figure by another's, or a peer's best row's, round by round: what slowed a round slowed both."""
+    others = [rows[name] for name in rows if other in (name, name.split()[0])]
+    rounds = zip(rows[row], zip(*others, strict=True), strict=True)
+    return median(figure(sample) / best(map(figure, of_round)) for sample, of_round in rounds)
+
+
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Lay out a table, its first column text, the others numbers."""
     yield f"| {' | '.join(head)} |"
@@ -69,6 +82,7 @@ def _lines(measured: Measured, machine: Mapping[str, str], command: Sequence[str
 
 def _row(name: str, rows: Mapping[str, list[Sample]]) -> list[str]:
     samples = rows[name]
+    peers = {row.split()[0] for row in rows}
 
     def middle(figure: str) -> float:
         return float(median(getattr(sample, figure) for sample in samples))
@@ -78,7 +92,7 @@ def _row(name: str, rows: Mapping[str, list[Sample]]) -> list[str]:
         name,
         f"{median(rates):.0f}",
         f"{(max(rates) - min(rates)) / median(rates):.0%}",
-        *(_ratio(samples, baseline, rows) for baseline in BASELINES),
+        *(f"{ratio(rows, name, baseline):.2f}" if baseline in peers else "" for baseline in BASELINES),
         f"{middle('p50_ms'):.2f}",
         f"{middle('p99_ms'):.2f}",
         str(sum(sample.errors for sample in samples)),
@@ -88,12 +102,3 @@ def _row(name: str, rows: Mapping[str, list[Sample]]) -> list[str]:
         f"{middle('pss_mib'):.0f}",
         f"{batch:.1f}" if (batch := middle("mean_batch")) else "",
     ]
-
-
-def _ratio(samples: Sequence[Sample], baseline: str, rows: Mapping[str, list[Sample]]) -> str:
-    """Divide by the baseline's better row, round by round: what slowed a round slowed both."""
-    others = [rows[row] for row in rows if row.split()[0] == baseline]
-    if not others:
-        return ""
-    best = [max(sample.requests_per_s for sample in of_round) for of_round in zip(*others, strict=True)]
-    return f"{median(sample.requests_per_s / other for sample, other in zip(samples, best, strict=True)):.2f}"
