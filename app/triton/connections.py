@@ -3,7 +3,7 @@
 import contextlib
 import socket
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import gevent
@@ -12,6 +12,7 @@ from gevent.monkey import get_original
 from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
 
 from ..deadline import current
+from .turn import Turn
 
 READ, WRITE = 1, 2  # libev's
 RECEIVE_BYTES = 65536
@@ -62,29 +63,7 @@ class _Idle(_ThreadLocal):  # type: ignore[misc,valid-type]
         self.connections: list[_Connection] = []
 
 
-class _Turn(_ThreadLocal):  # type: ignore[misc,valid-type]
-    """What a thread's greenlets ask Triton in one turn of its event loop, sent together when all have had their turn.
-
-    Sent one by one, as each is ready, each finds Triton idle and is a batch by itself, which takes Triton as long as
-    one of several.
-    """
-
-    def __init__(self) -> None:
-        self.calls = 0  # under way: who is alone has nobody to be sent with
-        self._unsent: list[tuple[_Connection, bytes]] = []
-
-    def add(self, connection: "_Connection", data: bytes) -> None:
-        self._unsent.append((connection, data))
-        if len(self._unsent) == 1:
-            gevent.get_hub().loop.run_callback(self._end)
-
-    def _end(self) -> None:
-        unsent, self._unsent = self._unsent, []
-        for connection, data in unsent:
-            connection.send_now(data)
-
-
-_turn = _Turn()
+_turn = Turn()
 
 
 class _Connection:
@@ -249,21 +228,22 @@ class Connections:
 
     def _exchange(self, connection: _Connection, timeout: float, head: bytes, *body: bytes | memoryview) -> Response:
         connection.timeout = timeout
-        _turn.calls += 1
+        alone = _turn.begin()
         try:
             if sum(map(len, body)) > JOIN_BYTES:
                 for part in (head, *body):
                     connection.send(part)
-            elif _turn.calls > 1:
-                _turn.add(connection, b"".join((head, *body)))
-            else:
+            elif alone:
                 connection.send(b"".join((head, *body)))
+                _turn.stay_awake()
+            else:
+                _turn.send_together(partial(connection.send_now, b"".join((head, *body))))
             response = connection.receive()
         except BaseException:  # whatever it is, an answer may still come that belongs to no later request
             connection.close()
             raise
         finally:
-            _turn.calls -= 1
+            _turn.end()
         self._idle.connections.append(connection)
         return response
 
