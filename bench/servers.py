@@ -67,12 +67,14 @@ class Server:
     def suspend(self) -> None:
         """Hold all its processes."""
         for process in self.processes():
-            process.suspend()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.suspend()
 
     def resume(self) -> None:
         """Let them go on."""
         for process in self.processes():
-            process.resume()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.resume()
 
     def processes(self) -> list[psutil.Process]:
         """List the process, all below it, and those of its session."""
