@@ -21,7 +21,8 @@ class Turn(_ThreadLocal):  # type: ignore[misc,valid-type]
         self._calls = 0
         self._unsent: list[Callable[[], None]] = []
         self._idle: Any = None  # a watcher of libev's, which keeps the loop from sleeping
-        self._asked = self._lasted = 0.0
+        self._asked = 0.0  # when the last call that was alone was sent
+        self._lasted = 0.0  # from then to the end of the latest call, which after many at once is long
 
     def begin(self) -> bool:
         """Count a call as under way; tell whether it is alone."""

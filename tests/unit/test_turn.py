@@ -1,6 +1,7 @@
 """When an event loop sleeps that waits for Triton."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 
 import gevent
@@ -69,3 +70,16 @@ def test_it_sleeps_when_another_process_wants_the_processor(turn, monkeypatch):
     turn.begin()
     turn.stay_awake()
     assert turns_of_the_loop(0.1) < AWAKE
+
+
+def test_the_loop_of_another_thread_sleeps(turn):
+    def ask() -> int:
+        turn.begin()
+        turn.stay_awake()
+        turns = turns_of_the_loop(0.1)
+        turn.end()
+        gevent.get_hub().destroy()
+        return turns
+
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(ask).result() < AWAKE
