@@ -7,7 +7,9 @@ import sys
 
 import pytest
 import requests
-from service import ROOT, free_ports, wait_until
+from service import ROOT, wait_until
+
+from bench.ports import free_ports
 
 ECHO = "def init(): pass\ndef run(data): return data\n"
 

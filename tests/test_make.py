@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 import requests
-from service import ROOT, free_ports, wait_until
+from service import ROOT, wait_until
+
+from bench.ports import free_ports
 
 INSTALL_DEADLINE_S = 600
 

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 import requests
-from service import ROOT, SCENARIOS, descendants, free_ports, wait_until
+from service import ROOT, SCENARIOS, descendants, wait_until
+
+from bench.ports import free_ports
 
 
 @pytest.fixture(scope="module")

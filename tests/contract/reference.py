@@ -12,7 +12,9 @@ from pathlib import Path
 
 import requests
 from contract import Scenario
-from service import ROOT, START_DEADLINE_S, Service, free_ports, wait_until
+from service import ROOT, START_DEADLINE_S, Service, wait_until
+
+from bench.ports import free_ports
 
 HERE = Path(__file__).parent
 SCRIPTS = HERE / "scripts"

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,15 +15,11 @@ import requests
 from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput
 from tritonclient.utils import np_to_triton_dtype
 
+from bench.ports import free_ports
+
 LAUNCHER = Path(__file__).parents[2] / "embedded" / "tritonserver.py"
 START_DEADLINE_S = 300  # TensorFlow takes 3 s of a core to import, in each process of each model
 STOP_DEADLINE_S = 40  # Triton gives requests in flight 30 s
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 @dataclass
@@ -34,8 +29,8 @@ class Triton:
     shm_prefix: str
     flags: tuple[str, ...] = ()
     python: str = sys.executable
-    port: int = field(default_factory=free_port)
-    metrics_port: int = field(default_factory=free_port)
+    port: int = field(default_factory=lambda: free_ports(1)[0])
+    metrics_port: int = field(default_factory=lambda: free_ports(1)[0])
 
     def start(self, cwd=None):
         self.log = self.temporary / "triton.log"
