@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from .report import RESULTS, cells, markdown, ratio
-from .rows import Sample
+from .report import RESULTS, markdown
+from .samples import Sample, cells, ratio
 
 DIGITS, JSON, BINARY = "digits, JSON", "mid, JSON", "mid, binary"
 BATCHING = [(case, connections) for case in (JSON, BINARY) for connections in (16, 64)]

@@ -6,8 +6,8 @@ from statistics import median
 import matplotlib as mpl  # type: ignore[import-not-found]
 import matplotlib.pyplot as plt  # type: ignore[import-not-found]
 
-from .report import RESULTS, cells
-from .rows import Sample
+from .report import RESULTS
+from .samples import Sample, cells
 
 mpl.use("Agg")  # files, no window
 

@@ -2,13 +2,12 @@
 
 import json
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 
-from .rounds import Measured
-from .rows import Sample
+from .samples import Measured, Sample, cells, ratio
 from .venvs import BENCH
 
 RESULTS = BENCH / "results"
@@ -32,27 +31,6 @@ def write(measured: Measured, machine: Mapping[str, str], command: Sequence[str]
     table = RESULTS / "table.md"
     table.write_text("\n".join(_lines(measured, machine, command)) + "\n")
     return table
-
-
-def cells(samples: Sequence[Sample]) -> dict[tuple[str, int], dict[str, list[Sample]]]:
-    """Sort into cells (case, connections), in them into rows, in them by round."""
-    sorted_in: dict[tuple[str, int], dict[str, list[Sample]]] = {}
-    for sample in samples:
-        sorted_in.setdefault((sample.case, sample.connections), {}).setdefault(sample.row, []).append(sample)
-    return sorted_in
-
-
-def ratio(
-    rows: Mapping[str, list[Sample]],
-    row: str,
-    other: str,
-    figure: Callable[[Sample], float] = lambda sample: sample.requests_per_s,
-    best: Callable[..., float] = max,
-) -> float:
-    """Divide a row's figure by another's, or a peer's best row's, round by round: what slowed a round slowed both."""
-    others = [rows[name] for name in rows if other in (name, name.split()[0])]
-    rounds = zip(rows[row], zip(*others, strict=True), strict=True)
-    return median(figure(sample) / best(map(figure, of_round)) for sample, of_round in rounds)
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:

@@ -1,7 +1,6 @@
 """The measurement: all rows up, all asked in turn, round after round, so that a slow minute of the machine hits all."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from rich.progress import (  # type: ignore[import-not-found]
     BarColumn,
@@ -13,15 +12,8 @@ from rich.progress import (  # type: ignore[import-not-found]
 
 from .cases import Case
 from .peer import Peer
-from .rows import Sample, rows_up
-
-
-@dataclass
-class Measured:
-    """All samples, and for each case the rows that gave none, with the reason."""
-
-    samples: list[Sample] = field(default_factory=list)
-    not_run: dict[str, dict[str, str]] = field(default_factory=dict)
+from .rows import rows_up
+from .samples import Measured
 
 
 def measure(peers: Sequence[Peer], cases: Sequence[Case], rounds: int, seconds: int) -> Measured:

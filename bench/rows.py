@@ -11,6 +11,7 @@ from .cases import Case
 from .meter import Reading
 from .peer import Launch, Peer
 from .ports import free_ports
+from .samples import Sample
 from .servers import DoesNotStart, Server, post, shared_triton, triton_readiness
 from .venvs import SERVICE_PYTHON, CannotInstall, python_with
 
@@ -20,28 +21,6 @@ TOLERANCE = 1e-4
 
 class NotRun(Exception):
     """A row cannot be measured; the text says why."""
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One timed run of one row in one cell: a case and a count of connections.
-
-    Processor time is for one request; triton: tritonserver and all below it, front: all else of the row.
-    pss_mib: of both together. mean_batch: inferences in one execution of the model in Triton, 0 without Triton.
-    """
-
-    case: str
-    connections: int
-    row: str
-    round: int
-    requests_per_s: float
-    p50_ms: float
-    p99_ms: float
-    errors: int
-    front_cpu_ms: float
-    triton_cpu_ms: float
-    pss_mib: float
-    mean_batch: float
 
 
 @dataclass(frozen=True)

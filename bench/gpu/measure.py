@@ -5,11 +5,11 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from .. import rows
 from ..cases import Case
 from ..meter import Reading
 from ..peer import Peer
 from ..rows import WARM_UP_S, NotRun, Row, rows_up
+from ..samples import Sample as BaseSample
 from . import answers, load
 
 
@@ -20,7 +20,7 @@ class BusyShare(Protocol):
 
 
 @dataclass(frozen=True)
-class Sample(rows.Sample):
+class Sample(BaseSample):
     """A timed run. workers: 0 for Triton alone. gpu_busy: share of the time in which the GPU worked, 0 to 1."""
 
     workers: int

@@ -1,0 +1,36 @@
+"""How the bench's results are held against the goals."""
+
+from bench.goals import Goal, Run, own
+from bench.samples import Sample
+
+
+def sample(row: str, of_round: int, requests_per_s: float, p50_ms: float = 1.0, p99_ms: float = 1.0) -> Sample:
+    return Sample("mid, JSON", 64, row, of_round, requests_per_s, p50_ms, p99_ms, 0, 0.5, 0.5, 100.0, 1.0)
+
+
+def test_a_ratio_is_of_one_round_and_the_median_of_all():
+    ours = [sample("ours x1", number, rate) for number, rate in enumerate((100, 300, 80))]
+    theirs = [sample("theirs x1", number, rate) for number, rate in enumerate((100, 100, 40))]
+    assert Run([*ours, *theirs]).rate("mid, JSON", 64, "ours x1", "theirs") == 2
+
+
+def test_the_better_row_of_a_peer_counts():
+    samples = [sample("ours x1", 0, 100, 3.0), sample("theirs x1", 0, 50, 2.0), sample("theirs x2", 0, 80, 4.0)]
+    run = Run(samples)
+    assert run.rate("mid, JSON", 64, "ours x1", "theirs") == 100 / 80
+    assert run.latency("mid, JSON", 64, "ours x1", "theirs") == 3 / 2
+    assert run.processor("mid, JSON", 64, "ours x1", "theirs") == 1
+    assert run.least_rate("ours x1", "theirs x2") == 100 / 80
+
+
+def test_a_figure_is_judged_before_it_is_rounded():
+    goal = Goal("what", "≥ 1", lambda run, workers: run.rate("mid, JSON", 64, own(workers), "triton"))
+    run = Run([sample(own(1), 0, 999), sample(own(2), 0, 1000), sample("triton", 0, 1000)])
+    assert goal.judge(run) == ("**1.00**, 1.00", False)
+
+
+def test_a_goal_may_be_a_most_or_more_than_a_bound():
+    run = Run([sample("ours x1", 0, 100, 2.0), sample("theirs", 0, 100)])
+    most = Goal("what", "≤ 2", lambda run, _: run.latency("mid, JSON", 64, "ours x1", "theirs"), workers=(1,))
+    more = Goal("what", "> 1", lambda run, _: run.rate("mid, JSON", 64, "ours x1", "theirs"), workers=(1,))
+    assert (most.judge(run), more.judge(run)) == (("2.00", True), ("**1.00**", False))
