@@ -4,8 +4,8 @@ from bench.goals import Goal, Run, own
 from bench.samples import Sample
 
 
-def sample(row: str, of_round: int, requests_per_s: float, p50_ms: float = 1.0, p99_ms: float = 1.0) -> Sample:
-    return Sample("mid, JSON", 64, row, of_round, requests_per_s, p50_ms, p99_ms, 0, 0.5, 0.5, 100.0, 1.0)
+def sample(row: str, of_round: int, requests_per_s: float, p50_ms: float = 1.0, front_ms: float = 1.0) -> Sample:
+    return Sample("mid, JSON", 64, row, of_round, requests_per_s, p50_ms, 1.0, 0, front_ms, 1.0, 100.0, 1.0)
 
 
 def test_a_ratio_is_of_one_round_and_the_median_of_all():
@@ -15,11 +15,15 @@ def test_a_ratio_is_of_one_round_and_the_median_of_all():
 
 
 def test_the_better_row_of_a_peer_counts():
-    samples = [sample("ours x1", 0, 100, 3.0), sample("theirs x1", 0, 50, 2.0), sample("theirs x2", 0, 80, 4.0)]
+    samples = [
+        sample("ours x1", 0, 100, 3.0, 5.0),
+        sample("theirs x1", 0, 50, 2.0, 1.0),
+        sample("theirs x2", 0, 80, 4.0, 3.0),
+    ]
     run = Run(samples)
     assert run.rate("mid, JSON", 64, "ours x1", "theirs") == 100 / 80
     assert run.latency("mid, JSON", 64, "ours x1", "theirs") == 3 / 2
-    assert run.processor("mid, JSON", 64, "ours x1", "theirs") == 1
+    assert run.processor("mid, JSON", 64, "ours x1", "theirs") == 6 / 2
     assert run.least_rate("ours x1", "theirs x2") == 100 / 80
 
 
