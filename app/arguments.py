@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from inspect import Parameter
 from io import BytesIO
-from typing import Any
+from typing import Any, TypeVar
 
 from gunicorn.http.errors import ParseException
 from werkzeug.wrappers import Request
@@ -18,6 +18,7 @@ FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")  # read by 
 Environ = dict[str, Any]  # of a WSGI request
 Arguments = dict[str, Any]
 Reader = Callable[[Environ], Arguments]
+R = TypeVar("R", bound=Request)
 
 
 def whole_request(name: str, limit: int) -> Reader:
@@ -27,8 +28,7 @@ def whole_request(name: str, limit: int) -> Reader:
         body = read_body(environ, limit)
         whole = environ | {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
         whole.pop("HTTP_TRANSFER_ENCODING", None)
-        whole.pop("werkzeug.request", None)
-        request = AMLRequest(whole)
+        request = _without_cycle(AMLRequest, whole)
         content_type = environ.get("CONTENT_TYPE", "").lower()
         if not any(form in content_type for form in FORMS):
             request._cached_data = body  # or get_data() would copy it
@@ -78,13 +78,14 @@ def keywords(parameters: Sequence[Parameter], limit: int) -> Reader:
 
 def query(environ: Environ) -> Arguments:
     """The query's values, each parsed as JSON, or as text where it is none; a name given several times is a list."""
-    values = {name: [_json_or_text(text) for text in texts] for name, texts in Request(environ).args.lists()}
+    given = _without_cycle(Request, environ).args.lists()
+    values = {name: [_json_or_text(text) for text in texts] for name, texts in given}
     return {name: found[0] if len(found) == 1 else found for name, found in values.items()}
 
 
 def json_object(environ: Environ, limit: int) -> Arguments:
     """The body as a JSON object. Raises BadInput, UnsupportedInput for another content type."""
-    if not Request(environ).is_json:
+    if not _without_cycle(Request, environ).is_json:
         raise UnsupportedInput("Expects Content-Type to be application/json")
     body = read_body(environ, limit)
     if not body:
@@ -124,6 +125,11 @@ def read_body(environ: Environ, limit: int) -> bytes:
     if len(body) < announced:
         raise BadInput(f"The request's body broke off after {len(body)} of {announced} bytes.")
     return body
+
+
+def _without_cycle(kind: type[R], environ: Environ) -> R:
+    """Make a request that is not itself in its environ: both, and the body, would stay until garbage is collected."""
+    return kind(environ, populate_request=False)
 
 
 def _json_or_text(text: str) -> Any:  # noqa: ANN401

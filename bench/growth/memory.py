@@ -17,11 +17,12 @@ from .part import Figures, Part, alone, services
 
 BODIES = (588 * 2**10, 12 * 2**20)
 IN_FLIGHT = (1, 8)
+IN_A_ROW = 20  # requests of each caller: what an answered one leaves behind counts, too
 IDLE = range(0, 5001, 1000)
 
 
 def measure_bodies() -> Figures:
-    """Let some requests at a time reach a fresh worker, and see how far its memory went up."""
+    """Let some callers ask a fresh worker, and see how far its memory went up."""
     figures: Figures = []
     for peer in services():
         for size in BODIES:
@@ -48,7 +49,7 @@ def peak_growth_bytes(row: Row, size: int, in_flight: int) -> int:
         connections = [stack.enter_context(Connection(row.launch.port)) for _ in range(in_flight)]
         Path(f"/proc/{worker.pid}/clear_refs").write_text("5")  # the peak begins anew; proc(5)
         before = status_bytes(worker, "VmRSS")
-        list(pool.map(lambda connection: connection.ask(request), connections))
+        list(pool.map(lambda connection: [connection.ask(request) for _ in range(IN_A_ROW)], connections))
     return status_bytes(worker, "VmHWM") - before
 
 
@@ -92,7 +93,7 @@ def draw_idle(axes: Any, figures: Figures) -> None:  # noqa: ANN401
 
 BODY_PART = Part(
     "Memory of a request",
-    "Peak resident memory of a fresh worker while so many requests arrive at once, less what it had before.",
+    f"Peak resident memory of a fresh worker whom so many callers ask {IN_A_ROW} times each, less what it had before.",
     measure_bodies,
 )
 IDLE_PART = Part("Idle connections", "Memory of the whole service, Triton included.", measure_idle, draw_idle)
