@@ -40,27 +40,28 @@ def held_bytes(worker: int) -> int:
 
 
 @pytest.mark.parametrize(
-    ("script", "body", "status"),
+    ("script", "body", "status", "headers"),
     [
-        pytest.param(TEXT, IMAGE, 200, id="text"),
-        pytest.param(TEXT, b"\xff", 400, id="no-text"),
-        pytest.param(RAISES, IMAGE, 500, id="raises"),
-        pytest.param(FLASK, IMAGE, 200, id="flask"),
-        pytest.param(BODY, IMAGE, 200, id="body"),
-        pytest.param(RAWHTTP, IMAGE, 200, id="rawhttp"),
-        pytest.param(SCHEMA, IMAGE, 200, id="schema"),
-        pytest.param(SCHEMA, b"[]", 400, id="not-the-schema"),
-        pytest.param(DIGITS, IMAGE, 200, id="triton"),
+        pytest.param(TEXT, IMAGE, 200, {}, id="text"),
+        pytest.param(TEXT, b"\xff", 400, {}, id="no-text"),
+        pytest.param(RAISES, IMAGE, 500, {}, id="raises"),
+        pytest.param(FLASK, IMAGE, 200, {}, id="flask"),
+        pytest.param(BODY, IMAGE, 200, {}, id="body"),
+        pytest.param(RAWHTTP, IMAGE, 200, {}, id="rawhttp"),
+        pytest.param(RAWHTTP, IMAGE, 200, {"Expect": "100-continue"}, id="gunicorns-parser"),
+        pytest.param(SCHEMA, IMAGE, 200, {}, id="schema"),
+        pytest.param(SCHEMA, b"[]", 400, {}, id="not-the-schema"),
+        pytest.param(DIGITS, IMAGE, 200, {}, id="triton"),
     ],
 )
-def test_a_body_is_held_no_longer_than_its_request(start, tmp_path, script, body, status):
+def test_a_body_is_held_no_longer_than_its_request(start, tmp_path, script, body, status, headers):
     (tmp_path / "score.py").write_text(NO_GARBAGE_COLLECTION + script)
     service = start(APP_ROOT=tmp_path, WORKER_COUNT=1, TRITON="on" if script is DIGITS else "off").wait_ready()
     worker = max(service.children("scoregate.arbiter"))
     large = body + b" " * (BODY_BYTES - len(body))
 
     def ask() -> None:
-        assert service.score(large, headers={"Content-Type": "application/json"}).status_code == status
+        assert service.score(large, headers={"Content-Type": "application/json", **headers}).status_code == status
 
     for _ in range(3):  # what is held for good, once
         ask()
