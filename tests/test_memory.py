@@ -57,7 +57,7 @@ def held_bytes(worker: int) -> int:
 def test_a_body_is_held_no_longer_than_its_request(start, tmp_path, script, body, status, headers):
     (tmp_path / "score.py").write_text(NO_GARBAGE_COLLECTION + script)
     service = start(APP_ROOT=tmp_path, WORKER_COUNT=1, TRITON="on" if script is DIGITS else "off").wait_ready()
-    worker = max(service.children("scoregate.arbiter"))
+    _, worker = service.children("gunicorn")  # its parent first
     large = body + b" " * (BODY_BYTES - len(body))
 
     def ask() -> None:
