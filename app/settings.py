@@ -206,6 +206,13 @@ class Settings:
         kind=_whole(1, 65536),
         meaning="Largest batch of a model that can batch and whose configuration does not say.",
     )
+    triton_niceness: int = _setting(
+        "TRITON_NICENESS",
+        default="5",
+        kind=_whole(0, 19),
+        meaning="How far Triton stands back behind the workers, with which it shares the processors; `0`: equal "
+        "shares. Without effect where there is a GPU.",
+    )
     triton_extra_args: str = _setting(
         "TRITON_EXTRA_ARGS", default="", kind=FLAGS, meaning="Further flags for `tritonserver`, as in a shell."
     )

@@ -1,5 +1,6 @@
 """Scripts and their Triton: unmodified clients batch, wrong tensors are explained, a dead Triton comes back."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -110,6 +111,29 @@ def test_triton_gets_the_settings_meant_for_it(start):
     assert requests.get(service.triton_url + "/v2/models/digits/config", timeout=5).json()["max_batch_size"] == 8
     assert requests.get(service.triton_url + "/v2", timeout=5).json()["name"] == "a name"
     socket.create_connection(("127.0.0.1", grpc_port), timeout=5).close()
+
+
+@pytest.mark.parametrize("niceness", [0, 7])
+def test_triton_stands_back_behind_the_workers(start, niceness):
+    """With all its threads and its models' processes, so that none of them interrupts a worker."""
+    service = start(TRITON_NICENESS=niceness).wait_ready()
+
+    def scheduling(name: str) -> set[tuple[int, int]]:
+        """Policy and added niceness of all threads of the processes with this name; a thread may have just ended."""
+        found = set()
+        for pid in service.children(name):
+            for thread in (int(each.name) for each in Path(f"/proc/{pid}/task").iterdir()):
+                with contextlib.suppress(ProcessLookupError):
+                    added = os.getpriority(os.PRIO_PROCESS, thread) - os.getpriority(os.PRIO_PROCESS, 0)
+                    found.add((os.sched_getscheduler(thread), added))
+        return found
+
+    assert scheduling("triton_python_backend_stub") == {(os.SCHED_BATCH, niceness)}
+    server = scheduling("tritonserver --")
+    assert (os.SCHED_BATCH, niceness) in server
+    # Where it may, as root, Triton sets threads to 0 that only hand batches on to those processes.
+    assert server <= {(os.SCHED_BATCH, niceness), (os.SCHED_BATCH, 0)}
+    assert scheduling("gunicorn") == {(os.SCHED_OTHER, 0)}
 
 
 def test_a_new_version_of_a_model_leaves_the_service_ready(start, tmp_path):

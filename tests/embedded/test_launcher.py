@@ -217,6 +217,30 @@ def test_each_release_gets_the_flags_that_it_has(repository, tritonserver_on_pat
     assert result.stdout.splitlines()[1:] == [*becomes, f"--model-repository={repository}"]
 
 
+@pytest.mark.parametrize(
+    ("gpu", "environment", "added"),
+    [
+        pytest.param(False, {"TRITON_NICENESS": "5"}, 5, id="a service's, on the CPU"),
+        pytest.param(True, {"TRITON_NICENESS": "5"}, 0, id="a GPU must not wait"),
+        pytest.param(False, {}, 0, id="nobody's service"),
+    ],
+)
+def test_triton_stands_back_where_it_computes_on_the_workers_processors(
+    repository, tritonserver_on_path, gpu, environment, added
+):
+    put(repository, "foreign", b"", file="model.plan")
+    Path(tritonserver_on_path).write_text("#!/bin/sh\nnice\ngrep ^policy /proc/self/sched\n")
+    code = (
+        "import os, sys; sys.path.insert(0, os.path.dirname(sys.argv.pop(1))); import tritonserver\n"
+        f"tritonserver.has_gpu = lambda: {gpu}; tritonserver.main()"
+    )
+    arguments = [sys.executable, "-c", code, LAUNCHER]
+    result = subprocess.run(arguments, capture_output=True, text=True, timeout=60, env={**os.environ, **environment})
+    niceness, policy = result.stdout.splitlines()
+    assert int(niceness) == os.nice(0) + added
+    assert int(policy.rpartition(":")[2]) == (os.SCHED_BATCH if added else os.SCHED_OTHER)
+
+
 def test_a_flag_that_this_tritonserver_has_not_is_refused(repository):
     put(repository, "double", times(2, ["n", 2]))
     assert_refused(launch(f"--model-repository={repository}", "--log-everything=1"), "no flag --log-everything.")
