@@ -208,10 +208,10 @@ class Settings:
     )
     triton_niceness: int = _setting(
         "TRITON_NICENESS",
-        default="5",
+        default="0",
         kind=_whole(0, 19),
-        meaning="How far Triton stands back behind the workers, with which it shares the processors; `0`: equal "
-        "shares. Without effect where there is a GPU.",
+        meaning="How much smaller Triton's share of the processors is than the workers'; above `0` its batches are "
+        "larger. Without effect where there is a GPU.",
     )
     triton_extra_args: str = _setting(
         "TRITON_EXTRA_ARGS", default="", kind=FLAGS, meaning="Further flags for `tritonserver`, as in a shell."

@@ -118,7 +118,7 @@ def post(port: int, request: Request) -> requests.Response:
 def shared_triton(model_directory: Path, http_port: int, metrics_port: int) -> Iterator[Server]:
     """Start the Triton that rows without one of their own ask, with the flags of the service's own.
 
-    It is scheduled as it comes: without TRITON_NICENESS it does not stand back behind anybody.
+    It is scheduled as it comes: without TRITON_NICENESS it may interrupt those who ask.
     """
     prefix = f"bench-{http_port}-"
     command = [

@@ -136,7 +136,7 @@ def let_workers_go_first(niceness: int) -> None:
     """Share the processors with Gunicorn's workers so that requests come to Triton side by side.
 
     A model computes for long, a worker for a moment, and then Triton has one request more for its next batch. So no
-    thread of Triton's interrupts a worker when it wakes (SCHED_BATCH), and, with a niceness above 0, its share is less.
+    thread of Triton's interrupts a worker when it wakes (SCHED_BATCH); with a niceness above 0 its share is less, too.
     """
     os.nice(niceness)
     with contextlib.suppress(OSError):  # a sandbox that does not know it: Triton serves without

@@ -114,8 +114,8 @@ def test_triton_gets_the_settings_meant_for_it(start):
 
 
 @pytest.mark.parametrize("niceness", [0, 7])
-def test_triton_stands_back_behind_the_workers(start, niceness):
-    """With all its threads and its models' processes, so that none of them interrupts a worker."""
+def test_triton_does_not_interrupt_the_workers(start, niceness):
+    """Nor do its models' processes, with any of their threads."""
     service = start(TRITON_NICENESS=niceness).wait_ready()
 
     def scheduling(name: str) -> set[tuple[int, int]]:
