@@ -206,13 +206,6 @@ class Settings:
         kind=_whole(1, 65536),
         meaning="Largest batch of a model that can batch and whose configuration does not say.",
     )
-    triton_niceness: int = _setting(
-        "TRITON_NICENESS",
-        default="0",
-        kind=_whole(0, 19),
-        meaning="How much smaller Triton's share of the processors is than the workers'; above `0` its batches are "
-        "larger. Without effect where there is a GPU.",
-    )
     triton_extra_args: str = _setting(
         "TRITON_EXTRA_ARGS", default="", kind=FLAGS, meaning="Further flags for `tritonserver`, as in a shell."
     )

@@ -162,7 +162,6 @@ def environment(settings: Settings, directory: Path) -> dict[str, str]:
         "TRITON_HTTP_PORT": str(settings.triton_http_port),
         "TRITON_METRICS_PORT": str(settings.triton_metrics_port),
         "TRITON_DEFAULT_MAX_BATCH_SIZE": str(settings.triton_default_max_batch_size),
-        "TRITON_NICENESS": str(settings.triton_niceness),
         "TRITON_EXTRA_ARGS": settings.triton_extra_args,
         "MODEL_REPOSITORY": str(settings.model_repository),
         "INSTANCE": settings.instance,

@@ -116,10 +116,7 @@ def post(port: int, request: Request) -> requests.Response:
 
 @contextlib.contextmanager
 def shared_triton(model_directory: Path, http_port: int, metrics_port: int) -> Iterator[Server]:
-    """Start the Triton that rows without one of their own ask, with the flags of the service's own.
-
-    It is scheduled as it comes: without TRITON_NICENESS it may interrupt those who ask.
-    """
+    """Start the Triton that rows without one of their own ask, as the service starts its own."""
     prefix = f"bench-{http_port}-"
     command = [
         *(str(SERVICE_PYTHON), str(TRITON), f"--model-repository={model_directory / 'triton'}"),

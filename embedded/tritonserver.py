@@ -70,8 +70,8 @@ def main() -> NoReturn:
     environment["ORT_DISABLE_TELEMETRY"] = "1"  # ONNX Runtime would send what it does to its makers
     if size := settings.get("default-max-batch-size"):  # Triton does not hand its flags down to a Python-based backend
         environment["TRITON_DEFAULT_MAX_BATCH_SIZE"] = size
-    if (niceness := os.environ.get("TRITON_NICENESS")) and not has_gpu():
-        let_workers_go_first(int(niceness))
+    if not has_gpu():
+        let_workers_go_first()
 
     if native := shutil.which("tritonserver") or shutil.which("/opt/tritonserver/bin/tritonserver"):
         backends = flags.backend_directory or Path(native).resolve().parent.parent / "backends"
@@ -132,13 +132,12 @@ def has_gpu() -> bool:
     return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists()
 
 
-def let_workers_go_first(niceness: int) -> None:
+def let_workers_go_first() -> None:
     """Share the processors with Gunicorn's workers so that requests come to Triton side by side.
 
     A model computes for long, a worker for a moment, and then Triton has one request more for its next batch. So no
-    thread of Triton's interrupts a worker when it wakes (SCHED_BATCH); with a niceness above 0 its share is less, too.
+    thread of Triton's interrupts a worker when it wakes.
     """
-    os.nice(niceness)
     with contextlib.suppress(OSError):  # a sandbox that does not know it: Triton serves without
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
