@@ -2,10 +2,11 @@
 
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from types import SimpleNamespace
 
+import gevent
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest, values
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
@@ -71,6 +72,9 @@ class Metrics:
 
     def script_left(self, seconds: float) -> None:
         """Count and time a call of run() that has ended."""
+        _soon(self._script_left, seconds)
+
+    def _script_left(self, seconds: float) -> None:
         self.script_seconds.observe(seconds)
         self.in_flight.dec()
 
@@ -80,12 +84,20 @@ class Metrics:
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Count and time a request. route: the route's path, never the request's, so that labels stay few."""
+        _soon(self._answered, route, status, seconds)
+
+    def _answered(self, route: str, status: int, seconds: float) -> None:
         series = self._series.get((route, status))
         if not series:  # labels() takes as long as what follows
             series = self.requests.labels(route, status), self.request_seconds.labels(route)
             self._series[route, status] = series
         series[0].inc()
         series[1].observe(seconds)
+
+
+def _soon(count: Callable[..., None], *args: object) -> None:
+    """Count once the event loop goes on, so that the answer is sent first."""
+    gevent.get_hub().loop.run_callback(count, *args)
 
 
 class _TritonUp(Collector):

@@ -22,6 +22,7 @@ from gunicorn.workers.ggevent import GeventWorker
 from werkzeug.http import HTTP_STATUS_CODES
 
 from . import errors, log, plain_http, request_ids
+from .awake import ShortWait
 from .balance import Count, Server
 from .invitation import invite_when_read
 from .lifecycle import Lifecycle, State
@@ -39,6 +40,7 @@ STALL_S = 30.0  # without a byte of a body that is not complete, or of an answer
 HANDSHAKE_S = 10.0  # for a caller to agree on encryption
 SIBLINGS_S = 0.1  # between two looks whether this worker is to accept connections
 RECEIVE_BYTES = 65536
+PAUSE_S = 0.0003  # between an answer and the next request: of callers on this machine, and no others
 READ = 1  # libev's
 
 
@@ -195,8 +197,14 @@ class Worker(GeventWorker):
                 request = data and plain_http.parse(data, client, base, not_plain)
                 if not request:
                     return data
-                if not self._answer_plain(request, client):
-                    return b""
+                self._pause.end()
+                self._under_way += 1
+                try:
+                    if not self._answer_plain(request, client):
+                        return b""
+                finally:
+                    self._under_way -= 1
+                    self._pause.begin()
                 if data := request.following:
                     gevent.sleep()  # who sends many requests at once does not hold up the others
         finally:
@@ -246,6 +254,8 @@ class Worker(GeventWorker):
         self._connections: dict[object, _Connection] = {}
         self._count = Count(self.age)
         self._keeps_connections = True
+        self._under_way = 0  # plain requests
+        self._pause = ShortWait(PAUSE_S, lambda: not self._under_way)
         self._stop = Event()
         util.write_error = write_error
         util.close = close
