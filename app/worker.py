@@ -40,7 +40,7 @@ STALL_S = 30.0  # without a byte of a body that is not complete, or of an answer
 HANDSHAKE_S = 10.0  # for a caller to agree on encryption
 SIBLINGS_S = 0.1  # between two looks whether this worker is to accept connections
 RECEIVE_BYTES = 65536
-PAUSE_S = 0.0003  # between an answer and the next request: of callers on this machine, and no others
+PAUSE_S = 0.0003  # between an answer and the next request, as of a caller on the same machine
 READ = 1  # libev's
 
 
