@@ -1,5 +1,8 @@
 """The onnxruntime backend: ONNX models with no config.pbtxt, or part of one, in one repository."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
@@ -245,6 +248,12 @@ def test_an_unbatched_model_gets_the_whole_shape(triton, model, shape):
 @pytest.mark.parametrize("model", ["external", "renamed", "threads", "cached", "batch_of_1"])
 def test_models_stored_or_set_up_otherwise_answer_too(triton, model):
     assert triton.infer(model, x=ones(1, 3))["y"].tolist() == [[2, 2, 2]]
+
+
+def test_no_thread_of_a_model_is_bound_to_a_processor(triton):
+    threads = [int(thread.name) for pid in triton.stubs("plain") for thread in Path(f"/proc/{pid}/task").iterdir()]
+    assert threads
+    assert all(os.sched_getaffinity(thread) == os.sched_getaffinity(0) for thread in threads)
 
 
 def test_an_initializer_can_be_an_optional_input(triton):

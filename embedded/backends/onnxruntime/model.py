@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
+from cores import core_count
 from model_signature import CannotServe, Signature, Tensor
 from onnxruntime import InferenceSession, NodeArg, SessionOptions
 from onnxruntime.capi import onnxruntime_pybind11_state
@@ -76,7 +77,9 @@ def _load(config: dict[str, Any]) -> InferenceSession:
     options.log_severity_level = 4  # its errors are raised too, and Triton logs or answers them
     # Idle threads that spin for the next operator take the processors that Gunicorn's workers need.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.intra_op_num_threads = _thread_count(config, "intra_op_thread_count")
+    # Left to itself, ONNX Runtime counts the cores of the machine and binds a thread to each, to those that it may not
+    # use as well; a thread so bound waits for a worker on its core while another core is free.
+    options.intra_op_num_threads = _thread_count(config, "intra_op_thread_count") or core_count()
     options.inter_op_num_threads = _thread_count(config, "inter_op_thread_count")
     path = model_path()
     if path.is_dir():  # the weights lie beside it
