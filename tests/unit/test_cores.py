@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from embedded.backends.python_based import cores
+from embedded.backends.onnxruntime import cores
 
 
 @pytest.fixture
