@@ -1,5 +1,6 @@
 """How a worker gets ready, and whether a request could be scored now."""
 
+import gc
 import logging
 import os
 from collections.abc import Callable
@@ -95,6 +96,9 @@ class Readiness:
                 LOG.error("%s", error)
                 os._exit(REPLACE_WORKER)
             end_worker(str(error), self._lifecycle)
+        # What there is now, stays. Python would look through all of it for garbage again and again, amid requests.
+        gc.collect()
+        gc.freeze()
         self._waits_for = None
         if self._lifecycle.worker_ready():
             announce(models)

@@ -69,3 +69,22 @@ def test_a_body_is_held_no_longer_than_its_request(start, tmp_path, script, body
     for _ in range(REQUESTS):
         ask()
     assert held_bytes(worker) - held < REQUESTS / 4 * BODY_BYTES
+
+
+def test_what_was_loaded_at_the_start_is_not_looked_through_for_garbage_but_once(start, tmp_path):
+    (tmp_path / "score.py").write_text("""
+import gc, weakref
+
+class Weights: pass
+
+def init():
+    global loaded, dropped
+    loaded, garbage = Weights(), Weights()
+    garbage.itself = garbage
+    dropped = weakref.ref(garbage)
+
+def run(data):
+    return {"loaded": any(each is loaded for each in gc.get_objects()), "dropped": dropped() is not None}
+""")
+    service = start(APP_ROOT=tmp_path, WORKER_COUNT=1, TRITON="off").wait_ready()
+    assert service.score(IMAGE).json() == {"loaded": False, "dropped": False}
