@@ -24,7 +24,7 @@ def main() -> None:
         sys.exit(wrk.MISSING)
     peers, asked = plan(options)
     rounds = options.rounds or (2 if options.quick else 3)
-    seconds = options.seconds or (2 if options.quick else 5)
+    seconds = options.seconds or (1 if options.quick else 5)
     measured = measure(peers, asked, rounds, seconds)
     table = report.write(measured, machine.description(), ["python", "-m", "bench", *sys.argv[1:]])
     plots.latency_over_throughput(measured.samples)

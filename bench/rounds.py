@@ -26,13 +26,15 @@ def measure(peers: Sequence[Peer], cases: Sequence[Case], rounds: int, seconds: 
     with Progress(*columns, refresh_per_second=1) as progress:
         task = progress.add_task("", total=total)
         for case in cases:
-            progress.update(task, description=f"{case.name}: starting the servers")
             not_run = measured.not_run[case.name] = {}
-            with rows_up(peers, case, not_run) as rows:
-                for name, reason in not_run.items():
-                    progress.console.print(f"{case.name}: {name} not run: {reason}", markup=False)
-                progress.advance(task, rounds * len(case.connections) * len(not_run))
-                for number in range(rounds):
+            for number in range(rounds):
+                told = set(not_run)
+                progress.update(task, description=f"{case.name}, round {number + 1}: starting the servers")
+                # Anew in each round: two equal servers differ by a percent or two for as long as they run.
+                with rows_up(peers, case, not_run) as rows:
+                    for name in not_run.keys() - told:
+                        progress.console.print(f"{case.name}: {name} not run: {not_run[name]}", markup=False)
+                    progress.advance(task, len(case.connections) * len(not_run))
                     for connections in case.connections:
                         for row in rows:
                             progress.update(
@@ -41,4 +43,6 @@ def measure(peers: Sequence[Peer], cases: Sequence[Case], rounds: int, seconds: 
                             )
                             measured.samples.append(row.sample(connections, seconds, number))
                             progress.advance(task)
+    # A row is compared round by round: one that did not start in each has no figures.
+    measured.samples = [each for each in measured.samples if each.row not in measured.not_run[each.case]]
     return measured

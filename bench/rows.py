@@ -95,7 +95,7 @@ def row_name(peer: Peer, workers: int) -> str:
 
 @contextlib.contextmanager
 def rows_up(peers: Sequence[Peer], case: Case, not_run: dict[str, str]) -> Iterator[list[Row]]:
-    """Start every row, all at once, and have them up; not_run gets the reason of each that is not."""
+    """Start every row that is not in not_run, all at once, and have them up; not_run gets the reason of each other."""
     with contextlib.ExitStack() as stack:
         ports = free_ports(2)
         shared = []
@@ -104,6 +104,8 @@ def rows_up(peers: Sequence[Peer], case: Case, not_run: dict[str, str]) -> Itera
         started = []
         for peer, workers in [(each, workers) for each in peers for workers in each.workers]:
             name = row_name(peer, workers)
+            if name in not_run:
+                continue
             try:
                 launch = prepare(peer, workers, case, ports)
                 servers = list(shared) if peer.triton == "shared" else []
