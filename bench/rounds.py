@@ -1,6 +1,7 @@
 """The measurement: all rows up, all asked in turn, round after round, so that a slow minute of the machine hits all."""
 
 from collections.abc import Sequence
+from itertools import product
 
 from rich.progress import (  # type: ignore[import-not-found]
     BarColumn,
@@ -25,24 +26,20 @@ def measure(peers: Sequence[Peer], cases: Sequence[Case], rounds: int, seconds: 
     # Drawn once a second: the benchmark shares the machine with what it measures.
     with Progress(*columns, refresh_per_second=1) as progress:
         task = progress.add_task("", total=total)
-        for case in cases:
-            not_run = measured.not_run[case.name] = {}
-            for number in range(rounds):
-                told = set(not_run)
-                progress.update(task, description=f"{case.name}, round {number + 1}: starting the servers")
-                # Anew in each round: two equal servers differ by a percent or two for as long as they run.
-                with rows_up(peers, case, not_run) as rows:
-                    for name in not_run.keys() - told:
-                        progress.console.print(f"{case.name}: {name} not run: {not_run[name]}", markup=False)
-                    progress.advance(task, len(case.connections) * len(not_run))
-                    for connections in case.connections:
-                        for row in rows:
-                            progress.update(
-                                task,
-                                description=f"{case.name}, {connections} at once, round {number + 1}: {row.name}",
-                            )
-                            measured.samples.append(row.sample(connections, seconds, number))
-                            progress.advance(task)
+        for case, number in product(cases, range(rounds)):
+            not_run = measured.not_run.setdefault(case.name, {})
+            told = set(not_run)
+            progress.update(task, description=f"{case.name}, round {number + 1}: starting the servers")
+            with rows_up(peers, case, not_run) as rows:  # anew in each round: no figure rests on a single start
+                for name in not_run.keys() - told:
+                    progress.console.print(f"{case.name}: {name} not run: {not_run[name]}", markup=False)
+                progress.advance(task, len(case.connections) * len(not_run))
+                for connections, row in product(case.connections, rows):
+                    progress.update(
+                        task, description=f"{case.name}, {connections} at once, round {number + 1}: {row.name}"
+                    )
+                    measured.samples.append(row.sample(connections, seconds, number))
+                    progress.advance(task)
     # A row is compared round by round: one that did not start in each has no figures.
     measured.samples = [each for each in measured.samples if each.row not in measured.not_run[each.case]]
     return measured
