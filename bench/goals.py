@@ -12,8 +12,9 @@ from .report import RESULTS, markdown
 from .samples import Sample, cells, ratio
 
 DIGITS, JSON, BINARY = "digits, JSON", "mid, JSON", "mid, binary"
+TWIN = "scoregate-twin"
 BATCHING = [(case, connections) for case in (JSON, BINARY) for connections in (16, 64)]
-MEETS = {"≥": operator.ge, "≤": operator.le, ">": operator.gt}
+MEETS: dict[str, Callable[[float, float], bool]] = {"≥": operator.ge, "≤": operator.le, ">": operator.gt}
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Goal:
-    """What is held against a sign and a bound: a run's figure for a count of workers, one and two where not said."""
+    """What is held against a sign and a bound: a run's figure for a count of workers, one and two where not said.
+
+    goal: sign and bound; nothing for a figure that others are to be seen beside.
+    """
 
     what: str
     goal: str
@@ -56,10 +60,15 @@ class Goal:
 
     def judge(self, run: Run) -> tuple[str, bool]:
         """Give a run's figures, bold those that miss the goal before they are rounded, and whether all meet it."""
-        sign, bound = self.goal.split()
         figures = [self.measure(run, workers) for workers in self.workers]
-        met = [MEETS[sign](figure, float(bound)) for figure in figures]
+        met = [self._is_met_by(figure) for figure in figures]
         return ", ".join(f"{f:.2f}" if m else f"**{f:.2f}**" for f, m in zip(figures, met, strict=True)), all(met)
+
+    def _is_met_by(self, figure: float) -> bool:
+        if not self.goal:
+            return True
+        sign, bound = self.goal.split()
+        return MEETS[sign](figure, float(bound))
 
 
 def row(name: str, workers: int) -> str:
@@ -87,6 +96,12 @@ def of_one_worker(case: str, connections: int) -> Goal:
     """Make a goal: a second worker costs no throughput."""
     what = f"{case} c{connections}, small call: requests a second of two workers / of one"
     return Goal(what, "≥ 1", lambda run, n: run.rate(case, connections, own(n), own(1)), workers=(2,))
+
+
+def of_twin(case: str, connections: int) -> Goal:
+    """Make a figure beside of_one_worker(): what noise makes of two services that are the same."""
+    what = f"{case} c{connections}, small call: requests a second of one worker in a second service / of one"
+    return Goal(what, "", lambda run, _: run.rate(case, connections, TWIN, own(1)), workers=(1,))
 
 
 GOALS = [
@@ -128,6 +143,7 @@ GOALS = [
     ),
     *(of_triton(case, connections) for case, connections in BATCHING),
     *(of_one_worker(case, connections) for case, connections in BATCHING),
+    *(of_twin(case, connections) for case, connections in BATCHING),
     Goal("c64, unmodified script: p99 / p50, the worst of the cases", "≤ 4", lambda run, n: run.spread(script(n))),
     Goal("c64, small call: the same", "≤ 4", lambda run, n: run.spread(own(n))),
 ]

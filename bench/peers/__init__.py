@@ -14,4 +14,5 @@ PEERS = (
     bentoml.PEER,
     scoregate.PEER,
     scoregate.OWN,
+    scoregate.TWIN,
 )

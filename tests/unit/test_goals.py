@@ -33,6 +33,12 @@ def test_a_figure_is_judged_before_it_is_rounded():
     assert goal.judge(run) == ("**1.00**, 1.00", False)
 
 
+def test_a_figure_beside_the_goals_misses_none():
+    run = Run([sample("ours x1", 0, 100), sample("theirs", 0, 200)])
+    beside = Goal("what", "", lambda run, _: run.rate("mid, JSON", 64, "ours x1", "theirs"), workers=(1,))
+    assert beside.judge(run) == ("0.50", True)
+
+
 def test_a_goal_may_be_a_most_or_more_than_a_bound():
     run = Run([sample("ours x1", 0, 100, 2.0), sample("theirs", 0, 100)])
     most = Goal("what", "≤ 2", lambda run, _: run.latency("mid, JSON", 64, "ours x1", "theirs"), workers=(1,))

@@ -1,5 +1,6 @@
 """Scoregate as its user starts it, with a script written for Azure ML, and with one that uses its own small call."""
 
+import dataclasses
 import functools
 import subprocess
 from pathlib import Path
@@ -55,6 +56,8 @@ OWN = Peer(
     triton="own",
     missing=own_call_is_missing,
 )
+# The row before once more: how far two rows come out apart that are the same.
+TWIN = dataclasses.replace(OWN, name="scoregate-twin", workers=(1,))
 
 
 def of_user(script: Path | None) -> Peer:
