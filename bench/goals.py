@@ -5,11 +5,12 @@ import operator
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import comb
 from pathlib import Path
 from statistics import median
 
 from .report import RESULTS, markdown
-from .samples import Sample, cells, ratio
+from .samples import Sample, cells, ratio, ratios
 
 DIGITS, JSON, BINARY = "digits, JSON", "mid, JSON", "mid, binary"
 TWIN = "scoregate-twin"
@@ -35,6 +36,19 @@ class Run:
         """Processor time of a request, divided by the other peer's, its better row's where there are two."""
         rows = cells(self.samples)[case, connections]
         return ratio(rows, row, other, lambda sample: sample.front_cpu_ms + sample.triton_cpu_ms, min)
+
+    def batch(self, case: str, connections: int, row: str, other: str) -> float:
+        """Triton's mean batch, divided by the other peer's."""
+        return ratio(cells(self.samples)[case, connections], row, other, lambda sample: sample.mean_batch)
+
+    def chance_to_lose(self, of_cells: Sequence[tuple[str, int]], row: str, other: str) -> float:
+        """Tell how likely a row is the slower one in so many rounds, or in more, if the two are equally fast.
+
+        The sign test, over the rounds of all these cells.
+        """
+        rates = [rate for cell in of_cells for rate in ratios(cells(self.samples)[cell], row, other)]
+        lost = sum(rate < 1 for rate in rates)
+        return 0.5 ** len(rates) * sum(comb(len(rates), count) for count in range(lost, len(rates) + 1))
 
     def least_rate(self, row: str, other: str) -> float:
         """Give the least of rate(), of all cells."""
@@ -92,6 +106,12 @@ def of_triton(case: str, connections: int) -> Goal:
     return Goal(what, "≥ 0.85", lambda run, n: run.rate(case, connections, own(n), "triton"))
 
 
+def of_batch(case: str, connections: int) -> Goal:
+    """Make a goal: the batches that Triton makes of its own callers' requests, behind the front."""
+    what = f"{case} c{connections}, small call: Triton's mean batch / that of its own row"
+    return Goal(what, "≥ 0.9", lambda run, n: run.batch(case, connections, own(n), "triton"))
+
+
 def of_one_worker(case: str, connections: int) -> Goal:
     """Make a goal: a second worker costs no throughput."""
     what = f"{case} c{connections}, small call: requests a second of two workers / of one"
@@ -142,8 +162,15 @@ GOALS = [
         lambda run, n: run.least_rate(own(n), "pytriton"),
     ),
     *(of_triton(case, connections) for case, connections in BATCHING),
+    *(of_batch(case, connections) for case, connections in BATCHING),
     *(of_one_worker(case, connections) for case, connections in BATCHING),
     *(of_twin(case, connections) for case, connections in BATCHING),
+    Goal(  # The rounds differ by more than a second worker costs or gains: one cell's median hardly tells.
+        "these four cells: how likely two workers are the slower ones in as many rounds, if they are equally fast",
+        "≥ 0.05",
+        lambda run, _: run.chance_to_lose(BATCHING, own(2), own(1)),
+        workers=(2,),
+    ),
     Goal("c64, unmodified script: p99 / p50, the worst of the cases", "≤ 4", lambda run, n: run.spread(script(n))),
     Goal("c64, small call: the same", "≤ 4", lambda run, n: run.spread(own(n))),
 ]

@@ -34,7 +34,9 @@ def measure(peers: Sequence[Peer], cases: Sequence[Case], rounds: int, seconds: 
                 for name in not_run.keys() - told:
                     progress.console.print(f"{case.name}: {name} not run: {not_run[name]}", markup=False)
                 progress.advance(task, len(case.connections) * len(not_run))
-                for connections, row in product(case.connections, rows):
+                # Back and forth: none is always asked after the same other one.
+                in_turn = rows if number % 2 == 0 else rows[::-1]
+                for connections, row in product(case.connections, in_turn):
                     progress.update(
                         task, description=f"{case.name}, {connections} at once, round {number + 1}: {row.name}"
                     )

@@ -43,6 +43,19 @@ def cells(samples: Sequence[Sample]) -> dict[tuple[str, int], dict[str, list[Sam
     return sorted_in
 
 
+def ratios(
+    rows: Mapping[str, list[Sample]],
+    row: str,
+    other: str,
+    figure: Callable[[Sample], float] = lambda sample: sample.requests_per_s,
+    best: Callable[..., float] = max,
+) -> list[float]:
+    """Divide a row's figure by another's, or a peer's best row's, round by round: what slowed a round slowed both."""
+    others = [rows[name] for name in rows if other in (name, name.split()[0])]
+    rounds = zip(rows[row], zip(*others, strict=True), strict=True)
+    return [figure(sample) / best(map(figure, of_round)) for sample, of_round in rounds]
+
+
 def ratio(
     rows: Mapping[str, list[Sample]],
     row: str,
@@ -50,7 +63,5 @@ def ratio(
     figure: Callable[[Sample], float] = lambda sample: sample.requests_per_s,
     best: Callable[..., float] = max,
 ) -> float:
-    """Divide a row's figure by another's, or a peer's best row's, round by round: what slowed a round slowed both."""
-    others = [rows[name] for name in rows if other in (name, name.split()[0])]
-    rounds = zip(rows[row], zip(*others, strict=True), strict=True)
-    return median(figure(sample) / best(map(figure, of_round)) for sample, of_round in rounds)
+    """Give the median of ratios()."""
+    return median(ratios(rows, row, other, figure, best))

@@ -1,5 +1,7 @@
 """How the bench's results are held against the goals."""
 
+from dataclasses import replace
+
 from bench.goals import Goal, Run, own
 from bench.samples import Sample
 
@@ -44,3 +46,19 @@ def test_a_goal_may_be_a_most_or_more_than_a_bound():
     most = Goal("what", "≤ 2", lambda run, _: run.latency("mid, JSON", 64, "ours x1", "theirs"), workers=(1,))
     more = Goal("what", "> 1", lambda run, _: run.rate("mid, JSON", 64, "ours x1", "theirs"), workers=(1,))
     assert (most.judge(run), more.judge(run)) == (("2.00", True), ("**1.00**", False))
+
+
+def test_batches_are_held_against_tritons_own():
+    ours, theirs = (replace(sample(name, 0, 100), mean_batch=size) for name, size in (("ours x1", 9), ("triton", 10)))
+    assert Run([ours, theirs]).batch("mid, JSON", 64, "ours x1", "triton") == 0.9
+
+
+def test_how_likely_a_row_is_the_slower_one_in_as_many_rounds():
+    theirs = [sample("theirs", number, 100) for number in range(4)]
+    ours = [sample("ours", number, rate) for number, rate in enumerate((90, 110, 99, 98))]
+    another = [replace(sample(name, 0, rate), connections=16) for name, rate in (("theirs", 100), ("ours", 100))]
+    run = Run([*theirs, *ours, *another])
+    cells = [("mid, JSON", 64), ("mid, JSON", 16)]
+    assert run.chance_to_lose(cells, "ours", "theirs") == 16 / 32  # three or more of five
+    assert run.chance_to_lose(cells[:1], "ours", "theirs") == 5 / 16
+    assert run.chance_to_lose(cells, "theirs", "theirs") == 1
