@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 
 from .report import RESULTS, markdown
-from .samples import Sample, cells, ratio, ratios
+from .samples import Sample, cells, ratios
 
 DIGITS, JSON, BINARY = "digits, JSON", "mid, JSON", "mid, binary"
 TWIN = "scoregate-twin"
@@ -26,20 +26,20 @@ class Run:
 
     def rate(self, case: str, connections: int, row: str, other: str) -> float:
         """Requests a second, divided by the other peer's, its better row's where there are two."""
-        return ratio(cells(self.samples)[case, connections], row, other)
+        return median(ratios(cells(self.samples)[case, connections], row, other))
 
     def latency(self, case: str, connections: int, row: str, other: str) -> float:
         """The p50, divided by the other peer's, its better row's where there are two."""
-        return ratio(cells(self.samples)[case, connections], row, other, lambda sample: sample.p50_ms, min)
+        return median(ratios(cells(self.samples)[case, connections], row, other, lambda sample: sample.p50_ms, min))
 
     def processor(self, case: str, connections: int, row: str, other: str) -> float:
         """Processor time of a request, divided by the other peer's, its better row's where there are two."""
         rows = cells(self.samples)[case, connections]
-        return ratio(rows, row, other, lambda sample: sample.front_cpu_ms + sample.triton_cpu_ms, min)
+        return median(ratios(rows, row, other, lambda sample: sample.front_cpu_ms + sample.triton_cpu_ms, min))
 
     def batch(self, case: str, connections: int, row: str, other: str) -> float:
         """Triton's mean batch, divided by the other peer's."""
-        return ratio(cells(self.samples)[case, connections], row, other, lambda sample: sample.mean_batch)
+        return median(ratios(cells(self.samples)[case, connections], row, other, lambda sample: sample.mean_batch))
 
     def chance_to_lose(self, of_cells: Sequence[tuple[str, int]], row: str, other: str) -> float:
         """Tell how likely a row is the slower one in so many rounds, or in more, if the two are equally fast.

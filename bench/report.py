@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 
-from .samples import Measured, Sample, cells, ratio
+from .samples import Measured, Sample, cells, ratios
 from .venvs import BENCH
 
 RESULTS = BENCH / "results"
@@ -70,7 +70,7 @@ def _row(name: str, rows: Mapping[str, list[Sample]]) -> list[str]:
         name,
         f"{median(rates):.0f}",
         f"{(max(rates) - min(rates)) / median(rates):.0%}",
-        *(f"{ratio(rows, name, baseline):.2f}" if baseline in peers else "" for baseline in BASELINES),
+        *(f"{median(ratios(rows, name, baseline)):.2f}" if baseline in peers else "" for baseline in BASELINES),
         f"{middle('p50_ms'):.2f}",
         f"{middle('p99_ms'):.2f}",
         str(sum(sample.errors for sample in samples)),

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from statistics import median
 
 
 @dataclass(frozen=True)
@@ -54,14 +53,3 @@ def ratios(
     others = [rows[name] for name in rows if other in (name, name.split()[0])]
     rounds = zip(rows[row], zip(*others, strict=True), strict=True)
     return [figure(sample) / best(map(figure, of_round)) for sample, of_round in rounds]
-
-
-def ratio(
-    rows: Mapping[str, list[Sample]],
-    row: str,
-    other: str,
-    figure: Callable[[Sample], float] = lambda sample: sample.requests_per_s,
-    best: Callable[..., float] = max,
-) -> float:
-    """Give the median of ratios()."""
-    return median(ratios(rows, row, other, figure, best))
