@@ -1,6 +1,7 @@
 """The body of a request, for entry scripts that want more of it than text."""
 
 from functools import cached_property
+from itertools import chain
 from math import prod
 from typing import Any, Literal
 
@@ -83,12 +84,13 @@ class Body:
                 return None
             shape = _shape(found)
             numbers = np.frombuffer(found.as_buffer(of_type=of_type), widest)
+            # as_buffer() flattens whatever it gets. That the lists are as many as the shape has, and each as long,
+            # tells that there was nothing uneven to flatten. (Brackets elsewhere only lead to the slower way.)
+            lists = sum(prod(shape[:depth]) for depth in range(len(shape)))
+            brackets = np.count_nonzero(np.frombuffer(self.data, np.uint8) == ord("["))  # bytes.count() takes longer
+            if brackets != lists or not _is_even(found, shape):
+                return None
         except (ValueError, TypeError, KeyError):
-            return None
-        # as_buffer() flattens whatever it gets. That the lists are as many as the shape has, and each as long, tells
-        # that there was nothing uneven to flatten. (Brackets elsewhere in the body only lead to the slower way.)
-        lists = sum(prod(shape[:depth]) for depth in range(len(shape)))
-        if self.data.count(b"[") != lists or not _is_even(found, shape):
             return None
         converted = numbers.astype(dtype)
         if dtype.kind != "f" and not np.array_equal(converted, numbers):
@@ -105,6 +107,10 @@ def _shape(found: Any) -> list[int]:  # noqa: ANN401 - a simdjson.Array, or what
 
 
 def _is_even(found: Any, shape: list[int]) -> bool:  # noqa: ANN401
-    if not isinstance(found, simdjson.Array) or len(found) != shape[0]:
-        return False
-    return len(shape) == 1 or all(_is_even(each, shape[1:]) for each in found)
+    """Tell whether the lists of each depth are as long as the first of them; TypeError where one is a number."""
+    lists = [found]
+    for length in shape[1:]:
+        lists = list(chain.from_iterable(lists))
+        if set(map(len, lists)) != {length}:
+            return False
+    return True
