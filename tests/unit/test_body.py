@@ -50,7 +50,18 @@ def test_integers_are_exact_or_refused(numbers):
 
 
 @pytest.mark.parametrize(
-    "text", ["[1, [2]]", "[[1], 2]", "[[1, 2], [3, 4, 5], [6]]", "[1, null]", '["1"]', "1e999", '"1"']
+    "text",
+    [
+        "[1, [2]]",
+        "[[1], 2]",
+        "[[1], 2, [3]]",
+        '[[1], {"a": [2]}]',
+        "[[1, 2], [3, 4, 5], [6]]",
+        "[1, null]",
+        '["1"]',
+        "1e999",
+        '"1"',
+    ],
 )
 def test_what_is_no_array_of_numbers_is_refused(text):
     with pytest.raises(BadInput):
