@@ -22,7 +22,7 @@ from .connections import Connections, connections, succeeded
 
 LOG = logging.getLogger("scoregate")
 
-LARGE_BYTES = 65536  # of all tensors of a call; less is sent as fast
+LARGE_BYTES = 32768  # of all tensors of a call; less is sent as fast
 DIRECTORY = Path("/dev/shm")  # noqa: S108 - where Linux keeps shared memory, and Triton looks for it
 LEAST_SHARED_MEMORY = 256 << 20  # bytes of it, for this to take some: the Python backend needs it, too
 MOST_BYTES = 256 << 20  # of all workers' regions
