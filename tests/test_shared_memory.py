@@ -222,3 +222,9 @@ def test_idle_regions_make_room_for_a_larger_one(service, to_triton, monkeypatch
     large = made.through([bytes(2**20)], lambda places: places[0].region)
     assert regions(service)[large] == 2**20
     assert small not in regions(service)
+
+
+def test_32_kib_in_all_are_sent_and_more_goes_through_it(to_triton):
+    made = Regions(to_triton)
+    assert made.through([bytes(2**14), bytes(2**14)], pytest.fail) is None
+    assert made.through([bytes(2**14), bytes(2**14 + 1)], len) == 2
