@@ -53,7 +53,7 @@ def parser() -> argparse.ArgumentParser:
         type=int,
         default=0,
         metavar="MINUTES",
-        help="then load for so long, a worker killed each minute (default 0)",
+        help="then load for so long, with requests that are cut off (default 0)",
     )
     return parser
 

@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.synchronize import Event
-from typing import Self
+from typing import NamedTuple, Self
 
 from .questions import Outcome, Question, Questions, judge
 
@@ -21,6 +21,11 @@ RETRY_S = 0.05  # before another try of a connection that was refused
 # Of the callers, each so many-th; every other one with large questions is impatient, too.
 IMPATIENT = 8
 LARGE = 12
+STRAINED = 5
+PATIENCE = b"x-request-timeout-ms: 2000\r\n"
+# Of strained requests: the time that they allow, in ms; the part of them that hang up before it is over.
+ALLOWED_MS = (5, 80)
+HANG_UP = 0.25
 _LENGTH = re.compile(r"\r\ncontent-length: *(\d+)\r\n")
 
 
@@ -54,16 +59,16 @@ class Load:
     """The load on a port; `record` is there once the block has ended.
 
     until_refused: a caller whose connection is refused ends, as one does whom a load balancer sends elsewhere; else it
-    tries again.
+    tries again. strained: some callers let the script compute, log and import, and allow it little time or hang up.
     """
 
     record: Record
 
-    def __init__(self, port: int, questions: Questions, until_refused: bool = False) -> None:
+    def __init__(self, port: int, questions: Questions, until_refused: bool = False, strained: bool = False) -> None:
         context = multiprocessing.get_context("spawn")
         self._over = context.Event()
         self._result, result = context.Pipe(duplex=False)
-        arguments = (port, questions, until_refused, self._over, result)
+        arguments = (_Manner(questions, until_refused, strained), port, self._over, result)
         self._process = context.Process(target=_run, args=arguments, daemon=True)
         self._process.start()
         result.close()  # now the process has the only one, and recv() ends with it
@@ -78,9 +83,17 @@ class Load:
         self._process.join()
 
 
-def _run(port: int, questions: Questions, until_refused: bool, over: Event, result: Connection) -> None:
+class _Manner(NamedTuple):
+    """How the callers ask."""
+
+    questions: Questions
+    until_refused: bool
+    strained: bool
+
+
+def _run(manner: _Manner, port: int, over: Event, result: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's
-    result.send(asyncio.run(_call_all(_Caller(port, questions, until_refused, over))))
+    result.send(asyncio.run(_call_all(_Caller(manner, port, over))))
 
 
 async def _call_all(caller: "_Caller") -> Record:
@@ -89,37 +102,50 @@ async def _call_all(caller: "_Caller") -> Record:
 
 
 class _Caller:
-    def __init__(self, port: int, questions: Questions, until_refused: bool, over: Event) -> None:
+    def __init__(self, manner: _Manner, port: int, over: Event) -> None:
         self.record = Record()
+        self._manner = manner
         self._port = port
-        self._questions = questions
-        self._until_refused = until_refused
         self._over = over
         self._random = random.Random(0)
 
     async def call(self, number: int) -> None:
         """Keep one connection, or a new one after each that ended, until the load is over."""
-        questions = self._questions.small if number % LARGE else self._questions.large
+        questions = self._manner.questions.small if number % LARGE else self._manner.questions.large
+        strained = self._manner.strained and not number % STRAINED
+        patience = b"" if number % IMPATIENT else PATIENCE
         while not self._over.is_set():
             try:
                 async with asyncio.timeout(ANSWER_S):
                     reader, writer = await asyncio.open_connection("127.0.0.1", self._port)
             except OSError:  # TimeoutError is one. Nothing was sent, so nothing is lost
-                if self._until_refused:
+                if self._manner.until_refused:
                     return
                 await asyncio.sleep(RETRY_S)
                 continue
-            while await self._ask(reader, writer, self._random.choice(questions), impatient=not number % IMPATIENT):
+            while await self._ask(reader, writer, self._random.choice(questions), patience, strained):
                 pass
             writer.close()
 
     async def _ask(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, question: Question, impatient: bool
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        question: Question,
+        patience: bytes,
+        strained: bool,
     ) -> bool:
         """Ask once; tell whether the connection can go on."""
         if self._over.is_set() or reader.at_eof() or reader.exception():
             return False
-        writer.write(question.request(impatient))
+        if strained:
+            allowed_ms = self._random.randint(*ALLOWED_MS)
+            writer.write(question.request(b"x-strain: on\r\nx-request-timeout-ms: %d\r\n" % allowed_ms))
+            if self._random.random() < HANG_UP:
+                await asyncio.sleep(self._random.uniform(0, allowed_ms / 1000))
+                return False
+        else:
+            writer.write(question.request(patience))
         try:
             async with asyncio.timeout(ANSWER_S):
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()

@@ -8,7 +8,7 @@ from .faults import FAULTS, Fault, Moment, every, kill_triton, kill_worker
 from .figures import Row
 from .load import Load, Record
 from .questions import questions
-from .service import Gone, Service, running
+from .service import ROOT, Gone, Service, running
 from .usage import Course, Usage
 
 WARM_UP_S = 3.0
@@ -16,6 +16,7 @@ SETTLE_S = 30.0  # of load, until memory is what it stays: PSS grew by 10 MiB in
 DRAIN_S = 5
 DRAINS = 3
 LEAK_KILLS = 10
+STRAINED_SCRIPT = ROOT / "bench" / "chaos" / "strained" / "score.py"
 CALM_S = 15.0  # for what was started last to be up, and for what is idle to be let go
 
 
@@ -82,27 +83,27 @@ def leaks() -> tuple[Row, Course]:
 
 
 def soak(minutes: int) -> tuple[Row, Course]:
-    """Kill a worker each minute; see what the service holds each half minute, 15 s after a kill at the earliest."""
-    moments: list[Moment] = []
-    with running("soak") as service, contextlib.ExitStack() as load_on:
-        load = load_on.enter_context(Load(service.port, questions(service.triton_port)))
+    """Strain the script under load, and kill nothing; see what the service holds each half minute."""
+    with running("soak", ENTRY_SCRIPT=str(STRAINED_SCRIPT)) as service, contextlib.ExitStack() as load_on:
+        load = load_on.enter_context(Load(service.port, questions(service.triton_port), strained=True))
         time.sleep(SETTLE_S)
         usages = [Usage.of(service)]
+        workers = service.workers()
         try:
-            for _ in range(minutes):
+            for _ in range(minutes * 2):
                 time.sleep(30)
-                usages.append(Usage.of(service))
-                time.sleep(15)
-                moments.append(kill_worker(service))
-                time.sleep(15)
                 usages.append(Usage.of(service))
         except Gone as error:
             service.problems.append(str(error))
+        if service.workers() != workers:
+            service.problems.append("a worker was replaced")
         load_on.close()
     times = [number / 2 for number in range(len(usages))]
     course = Course(
-        f"{minutes} minutes under load, a worker killed in each",
+        f"{minutes} minutes under load, with requests that are cut off",
         {f"{minute:g} min": each for minute, each in zip(times, usages, strict=True)},
         times,
     )
-    return figures.row("soak", moments, load.record, service.problems + course.problems()), course
+    row = figures.row("soak", [], load.record, service.problems + course.problems())
+    row.times = minutes
+    return row, course
