@@ -1,15 +1,18 @@
 """Small ONNX models, and how to put them into a model repository."""
 
 import numpy as np
-from onnx import TensorProto, helper, numpy_helper, save_model
+from onnx import NodeProto, TensorProto, helper, numpy_helper, save_model
 from onnx.external_data_helper import convert_model_to_external_data
 
 FLOAT = TensorProto.FLOAT
 ONE_INSTANCE = "instance_group [{ count: 1 }]\n"  # Triton's default for ONNX on the CPU is 2
+# A run waits until it has max_batch_size rows, or for 0.5 s.
+WAIT_FOR_A_BATCH = ONE_INSTANCE + "max_batch_size: %d dynamic_batching { max_queue_delay_microseconds: 500000 }"
 
 
 def graph(nodes, inputs, outputs, weights=None, overridable=()):
-    """An ONNX model. inputs and outputs: name to (element type, shape); weights: name to array."""
+    """An ONNX model. nodes: made ones, or what makes one; inputs, outputs: name to (element type, shape); weights: name
+    to array."""
     weights = weights or {}
     values = [helper.make_tensor_value_info(name, *spec) for name, spec in inputs.items()]
     values += [
@@ -18,7 +21,7 @@ def graph(nodes, inputs, outputs, weights=None, overridable=()):
     ]
     return helper.make_model(
         helper.make_graph(
-            [helper.make_node(*node) for node in nodes],
+            [node if isinstance(node, NodeProto) else helper.make_node(*node) for node in nodes],
             "test",
             values,
             [helper.make_tensor_value_info(name, *spec) for name, spec in outputs.items()],

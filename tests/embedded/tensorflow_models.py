@@ -54,6 +54,22 @@ def put_of_tensorflow_1(repository, name):
         builder.save()
 
 
+def put_with_optimizer(repository, name):
+    """As Keras 2 saves a trained model: with an optimizer whose slots TensorFlow cannot make anew."""
+    model = Model(lambda x: {"y": x @ model.weights}, x=(FLOAT, [None, 3]))
+    model.weights = tf.Variable([[1.0], [2.0], [3.0]])
+    model.optimizer = tf.compat.v1.train.AdamOptimizer()
+    model.optimizer.apply_gradients([(tf.zeros([3, 1]), model.weights)])
+    put(repository, name, model)
+
+
+def counting():
+    """y = x + how often it was asked."""
+    model = Model(lambda x: {"y": x + model.count.assign_add(1.0)}, x=(FLOAT, [None, 3]))
+    model.count = tf.Variable(0.0)
+    return model
+
+
 def lookup(index):
     row = tf.gather(tf.range(10.0) * 10, index)
     return {"y": row, "negative": -row}
@@ -68,6 +84,10 @@ def main(repository, answers):
         "dtypes",
         Model(lambda *tensors: {f"{x.dtype.name}_out": tf.identity(x) for x in tensors}, **dtypes),
     )
+    put_with_optimizer(repository, "keras_2")
+    put(repository, "counting", counting())
+    put(repository, "speech", Model(lambda x: {"y": tf.transpose(x, [2, 0, 1])}, x=(FLOAT, [None, 4, None])))
+    put(repository, "centred", Model(lambda x: {"y": x - tf.reduce_mean(x, 0)}, x=(FLOAT, [None, 3])))
     put(repository, "lookup", Model(lookup, index=(tf.int64, [None])), "predict")
     put(
         repository,
@@ -101,6 +121,8 @@ def main(repository, answers):
             dtype.name: np.resize(np.array(rows.get(dtype.name, [[0, 100]]), dtype.as_numpy_dtype), (2, 2))
             for dtype in DTYPES
         },
+        "speech": {"x": np.arange(24, dtype=np.float32).reshape(2, 4, 3)},
+        "centred": {"x": np.arange(6, dtype=np.float32).reshape(2, 3)},
         "lookup": {"index": np.array([1, 5])},
         "unbatched": {
             "number": np.float32(3),
@@ -114,6 +136,7 @@ def main(repository, answers):
         outputs = next(iter(signatures.values()))(**{key: tf.constant(array) for key, array in inputs.items()})
         arrays = {key: np.asarray(tensor.numpy(), tensor.dtype.as_numpy_dtype) for key, tensor in outputs.items()}
         answered[name] = (inputs, arrays)
+    answered["keras_2"] = ({"x": np.ones((2, 3), np.float32)}, {"y": np.full((2, 1), 6, np.float32)})
     answers.write_bytes(pickle.dumps(answered))
 
 

@@ -39,6 +39,22 @@ REFUSED = {
     "out_dims": (times(2, ["n", "m"]), CONFIG % ("data_type: TYPE_FP32 dims: [3]", "y", "[3]"), ["'y'", "[3]", "[-1]"]),
     "scalar": (times(2, []), 'input [{ name: "x" dims: [2] }]', ["input 'x'", "[2]", "[]"]),
     "unknown": (times(2, ["n", 3]), CONFIG % ("data_type: TYPE_FP32 dims: [3]", "z", "[3]"), ["output 'z'", "has y"]),
+    "reshape": (
+        graph([("Squeeze", ["x"], ["y"])], {"x": (FLOAT, ["n", 1])}, {"y": (FLOAT, ["n"])}),
+        CONFIG % ("data_type: TYPE_FP32 dims: [1]", "y", "[1]"),
+        ["output 'y'", "[1]", "Write: dims: [ 1 ] reshape { shape: [ ] }"],
+    ),
+    "vector": (
+        times(2, ["n"]),
+        'output [{ name: "y" data_type: TYPE_FP32 dims: [1] }]',
+        ["output 'y'", "[-1]", "Write: dims: [ -1 ]", "max_batch_size and dims: [ 1 ] reshape { shape: [ ] }"],
+    ),
+    "control": (
+        times(2, ["n", 3]),
+        "max_batch_size: 8 sequence_batching { control_input [{ name: 'START' control [{ "
+        "kind: CONTROL_SEQUENCE_START fp32_false_true: [0, 1] }] }] }",
+        ["control input 'START'", "does not have", "has x"],
+    ),
     "left_out": (
         graph([("Add", ["x", "w"], ["y"])], {"x": (FLOAT, ["n"]), "w": (FLOAT, ["n"])}, {"y": (FLOAT, ["n"])}),
         CONFIG % ("data_type: TYPE_FP32 dims: [1] reshape { shape: [] }", "y", "[1] reshape { shape: [] }"),

@@ -6,12 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
-from onnx_models import FLOAT, ONE_INSTANCE, graph, put, put_with_external_data, times
+from onnx_models import FLOAT, ONE_INSTANCE, WAIT_FOR_A_BATCH, graph, put, put_with_external_data, times
 from tritonclient.utils import InferenceServerException
 
 INT64, STRING = TensorProto.INT64, TensorProto.STRING
-# A run waits until it has max_batch_size rows, or for 0.5 s.
-WAIT_FOR_A_BATCH = ONE_INSTANCE + "max_batch_size: %d dynamic_batching { max_queue_delay_microseconds: 500000 }"
 NUMBERS = ["UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FLOAT16", "FLOAT", "DOUBLE"]
 DTYPES = {name: getattr(TensorProto, name) for name in ["BOOL", *NUMBERS, "STRING"]}
 ROWS = {"BOOL": [[True, False]], "STRING": [[b"a", "ünï-漢字".encode()]], "INT8": [[-128, 127]], "FLOAT16": [[0.5, -2]]}
@@ -341,6 +339,6 @@ def test_a_string_that_is_not_utf_8_fails_alone(triton):
     assert executions(triton, "text") - before == 1
 
 
-def test_an_output_that_is_not_one_row_for_a_row_is_the_models_error(triton):
-    with pytest.raises(InferenceServerException, match=r"output 'y' has shape \[2, 1\] for a batch of 1"):
-        triton.infer("flattened", x=ones(1, 2))
+def test_a_model_that_gives_other_than_one_row_for_a_row_is_not_batched(triton):
+    assert triton.config("flattened")["max_batch_size"] == 0
+    assert triton.infer("flattened", x=ones(1, 2))["y"].tolist() == [[1], [1]]

@@ -28,7 +28,13 @@ REFUSED = {
     "broken": ["TensorFlow cannot load", "/broken/1/model.savedmodel"],
     "unsigned": ["/unsigned/1/model.savedmodel", "no signature to serve", "'serving_default'", "one, two"],
 }
-SERVED = ["network", "tensorflow_1", "dtypes", "lookup", "unbatched"]
+SERVED = ["network", "tensorflow_1", "keras_2", "dtypes", "lookup", "unbatched", "speech", "centred"]
+UNBATCHED = "Model %r is not batched: output 'y' has "
+SAID = {
+    "speech": UNBATCHED % "speech" + "shape [32, 1, 4] for 1 row.",
+    "centred": UNBATCHED % "centred" + "other values for rows run together",
+    "counting": "Model 'counting' is batched, though not proved to give each row its own answer: it keeps state",
+}
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +82,7 @@ def executions(triton, model):
 
 def test_an_onnx_model_is_served_beside(triton):
     states = {model: state for model, (state, _) in triton.index().items()}
-    assert states == dict.fromkeys([*SERVED, "onnx"], "READY") | dict.fromkeys(REFUSED, "UNAVAILABLE")
+    assert states == dict.fromkeys([*SERVED, "counting", "onnx"], "READY") | dict.fromkeys(REFUSED, "UNAVAILABLE")
     assert triton.infer("onnx", x=np.ones((1, 3), np.float32))["y"].tolist() == [[2, 2, 2]]
 
 
@@ -97,6 +103,9 @@ def test_the_answer_is_tensorflows_own(triton, made, model):
     ("model", "max_batch_size", "inputs", "outputs"),
     [
         ("network", 16, {"image": ("TYPE_FP32", [8, 8, 3])}, {"output_0": ("TYPE_FP32", [10])}),
+        ("keras_2", 16, {"x": ("TYPE_FP32", [3])}, {"y": ("TYPE_FP32", [1])}),
+        ("counting", 16, {"x": ("TYPE_FP32", [3])}, {"y": ("TYPE_FP32", [3])}),
+        ("centred", 0, {"x": ("TYPE_FP32", [-1, 3])}, {"y": ("TYPE_FP32", [-1, 3])}),
         ("tensorflow_1", 16, {"x": ("TYPE_FP32", [3])}, {"y": ("TYPE_FP32", [3])}),
         ("lookup", 32, {"index": ("TYPE_INT64", [1])}, {"y": ("TYPE_FP32", [1]), "negative": ("TYPE_FP32", [1])}),
         (
@@ -114,6 +123,13 @@ def test_the_config_is_completed(triton, model, max_batch_size, inputs, outputs)
     assert ("dynamic_batching" in config) == (max_batch_size > 1)
     for kind, tensors in (("input", inputs), ("output", outputs)):
         assert {entry["name"]: (entry["data_type"], entry["dims"]) for entry in config[kind]} == tensors
+
+
+def test_one_line_says_why_a_model_is_not_batched_or_not_proved(triton):
+    said = [line for line in triton.log.read_text().splitlines() if line.startswith("Model ")]
+    assert len(said) == len(SAID)
+    for start in SAID.values():
+        assert any(line.startswith(start) for line in said)
 
 
 def test_an_instance_is_a_process(triton):

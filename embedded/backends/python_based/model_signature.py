@@ -9,6 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+# What to write for a tensor [N]: N rows of a number each, or one vector. Triton has no empty dims.
+NUMBERS = "dims: [ 1 ] reshape { shape: [ ] }"
+VECTOR = f"dims: [ -1 ]; or, if that is the batch, max_batch_size and {NUMBERS}"
 SCHEDULERS = {"dynamic_batching", "sequence_batching", "ensemble_scheduling"}
 
 
@@ -16,12 +23,20 @@ class CannotServe(ValueError):
     """The model's file or config.pbtxt has to be changed before Triton can serve the model."""
 
 
+class BadInput(ValueError):
+    """A request holds what the model can never take."""
+
+
 @dataclass(frozen=True)
 class Tensor:
-    """An input or output of the model; shape has -1 where the model leaves a dimension open."""
+    """An input or output of the model; shape has -1 where the model leaves a dimension open.
+
+    dimension_names: those that the model has for its open dimensions; empty for others.
+    """
 
     data_type: str
     shape: tuple[int, ...]
+    dimension_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -36,20 +51,31 @@ class Signature:
     outputs: dict[str, Tensor]
     optional_inputs: dict[str, Tensor] = field(default_factory=dict)
 
-    def complete(self, config: dict[str, Any], default_max_batch_size: int) -> None:
+    def leaves_batching_open(self, config: dict[str, Any]) -> bool:
+        """Whether config says neither that the model batches nor that it does not."""
+        return not (_is_complete(config) or config["max_batch_size"] or self._has_full_shape(config))
+
+    def can_batch(self) -> bool:
+        """Whether each input and output has an open first dimension."""
+        return all(tensor.shape[:1] == (-1,) for tensor in [*self.inputs.values(), *self.outputs.values()])
+
+    def row_shapes(self, config: dict[str, Any]) -> dict[str, list[int]]:
+        """The inputs' shapes after the batch dimension: those of config, where it has some, else the model's."""
+        given = {entry["name"]: _shape(entry) for entry in config["input"] if entry["dims"]}
+        return {name: given.get(name, list(tensor.shape[1:])) for name, tensor in self.inputs.items()}
+
+    def complete(self, config: dict[str, Any], max_batch_size: int) -> None:
         """Fill in what config leaves open: batch size, scheduler, tensors, their data types and dims."""
-        # As Triton's own backend does, take inputs and outputs that are given for all there is to say of them.
-        complete = _is_complete(config["input"]) and _is_complete(config["output"])
-        if not (complete or config["max_batch_size"] or self._has_full_shape(config)) and self._can_batch():
-            config["max_batch_size"] = default_max_batch_size
+        config["max_batch_size"] = max_batch_size
         # Triton's own backend would leave dynamic batching off where inputs and outputs are given. Whoever gives a
         # max_batch_size wants batches, and without a scheduler each request would be one.
-        if config["max_batch_size"] > 1 and not SCHEDULERS & config.keys():
+        if max_batch_size > 1 and not SCHEDULERS & config.keys():
             config["dynamic_batching"] = {}
-        if complete:
+        if _is_complete(config):
             return
-        batched = config["max_batch_size"] > 0
-        _add_missing(config["input"], self.inputs)
+        batched = max_batch_size > 0
+        control = _control_inputs(config)
+        _add_missing(config["input"], {name: tensor for name, tensor in self.inputs.items() if name not in control})
         _add_missing(config["output"], self.outputs)
         _fill_in(config["input"], self.inputs | self.optional_inputs, batched)
         _fill_in(config["output"], self.outputs, batched)
@@ -57,20 +83,23 @@ class Signature:
     def check(self, config: dict[str, Any]) -> None:
         """Raise CannotServe if config contradicts the model."""
         batched = config["max_batch_size"] > 0
-        if batched and not self._can_batch():
+        if batched and not self.can_batch():
             raise CannotServe(
                 f"model {self.model!r}: config.pbtxt gives max_batch_size {config['max_batch_size']}, but the model "
                 f"cannot batch: not every input and output has an open first dimension. Leave max_batch_size out."
             )
         self._check_entries("input", config["input"], self.inputs | self.optional_inputs, batched)
         self._check_entries("output", config["output"], self.outputs, batched)
-        if missing := self.inputs.keys() - {entry["name"] for entry in config["input"]}:
+        control = _control_inputs(config)
+        if unknown := control - self.inputs.keys():
+            raise CannotServe(
+                f"model {self.model!r}: config.pbtxt gives control input {min(unknown)!r}, which the model does not "
+                f"have. It has {', '.join(sorted(self.inputs))}."
+            )
+        if missing := self.inputs.keys() - control - {entry["name"] for entry in config["input"]}:
             raise CannotServe(f"model {self.model!r}: config.pbtxt leaves out the model's input {min(missing)!r}.")
         if batched and any(entry.get("optional") for entry in config["input"]):
             raise CannotServe(f"model {self.model!r}: optional inputs need max_batch_size 0.")
-
-    def _can_batch(self) -> bool:
-        return all(tensor.shape[:1] == (-1,) for tensor in [*self.inputs.values(), *self.outputs.values()])
 
     def _has_full_shape(self, config: dict[str, Any]) -> bool:
         tensors = self.inputs | self.outputs
@@ -93,11 +122,23 @@ class Signature:
             expected = tensor.shape[1:] if batched else tensor.shape
             if not _fits(_shape(entry), expected, exactly=kind == "output", scalar=tensor.shape == ()):
                 batch = " after the batch dimension (max_batch_size is not 0)" if batched else ""
-                raise CannotServe(f"{where} with dims {_shape(entry)}, but the model has {list(expected)}{batch}.")
+                hint = "" if tensor.shape != (-1,) else f" Write: {NUMBERS if batched else VECTOR}"
+                raise CannotServe(
+                    f"{where} with dims {_shape(entry)}, but the model has {list(expected)}{batch}.{hint}"
+                )
 
 
-def _is_complete(entries: list[dict[str, Any]]) -> bool:
-    return bool(entries) and all(entry["dims"] and entry["data_type"] != "TYPE_INVALID" for entry in entries)
+def _is_complete(config: dict[str, Any]) -> bool:
+    """As Triton's own backend does, take inputs and outputs that are given for all there is to say of them."""
+    return all(
+        bool(entries) and all(entry["dims"] and entry["data_type"] != "TYPE_INVALID" for entry in entries)
+        for entries in (config["input"], config["output"])
+    )
+
+
+def _control_inputs(config: dict[str, Any]) -> set[str]:
+    """The inputs that Triton itself fills in, such as START and READY of a sequence."""
+    return {entry["name"] for entry in config.get("sequence_batching", {}).get("control_input", [])}
 
 
 def _add_missing(entries: list[dict[str, Any]], tensors: dict[str, Tensor]) -> None:

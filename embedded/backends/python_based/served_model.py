@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import triton_python_backend_utils as pb_utils
-from model_signature import Signature
-
-Array = npt.NDArray[Any]
+from model_signature import Array, BadInput, Signature
 
 
-class BadInput(ValueError):
-    """A request holds what the model can never take."""
+class MayBeTransposed(ValueError):
+    """So many rows are run together as an open dimension is long: none can tell which of the two is the batch."""
+
+
+class NotOneRowEach(ValueError):
+    """An output has not one row for each row of the inputs."""
 
 
 class ServedModel:
@@ -39,25 +40,44 @@ class ServedModel:
         run_errors: tuple[type[Exception], ...],
     ) -> None:
         self.name = config["name"]
-        self.batched = config["max_batch_size"] > 0
+        self.together = config["max_batch_size"] > 0
         self.output_dims = {entry["name"]: entry["dims"] for entry in config["output"]}
         inputs = signature.inputs | signature.optional_inputs
         self.scalar_inputs = {name for name, tensor in inputs.items() if tensor.shape == ()}
+        self.open_places = {
+            name: [place for place, size in enumerate(tensor.shape) if place and size == -1]
+            for name, tensor in (signature.inputs | signature.outputs).items()
+        }
         self.run = run
         self.errors = (*run_errors, ValueError)  # numpy's, when shapes do not go together, and BadInput
 
     def answer(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:
         """One response for each request, in their order; a request that fails has its error for a response."""
-        if self.batched and len(requests) > 1:
+        if self.together and len(requests) > 1:
             try:
                 return self._answer_together(requests)
+            except MayBeTransposed:
+                middle = len(requests) // 2
+                return [*self.answer(requests[:middle]), *self.answer(requests[middle:])]
+            except NotOneRowEach as error:
+                self.together = False
+                pb_utils.Logger.log_warn(
+                    f"model {self.name!r} is not batched any more, each request runs alone: {error}. "
+                    f"Its rows were not proved independent, or config.pbtxt gives it a max_batch_size."
+                )
             except self.errors:
                 pass  # at least one request is bad: alone, only that one fails
         return [self._answer_alone(request) for request in requests]
 
     def _answer_alone(self, request: pb_utils.InferenceRequest) -> pb_utils.InferenceResponse:
         try:
-            return self._answer_together([request])[0]
+            names = self._names([request])
+            outputs = self.run(names, self._feed(request))
+            shaped = [
+                output if output.ndim else output.reshape(self.output_dims[name])
+                for name, output in zip(names, outputs, strict=True)
+            ]
+            return _response(names, shaped)
         except BadInput as error:
             fault = pb_utils.TritonError(str(error), pb_utils.TritonError.INVALID_ARG)
         except self.errors as error:
@@ -66,37 +86,42 @@ class ServedModel:
 
     def _answer_together(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:
         feeds = [self._feed(request) for request in requests]
-        feed = feeds[0]
-        if len(feeds) > 1:
-            feed = {name: np.concatenate([one[name] for one in feeds]) for name in feed}
-        requested = {name for request in requests for name in request.requested_output_names()}
-        names = [name for name in self.output_dims if name in requested]
+        feed = {name: np.concatenate([one[name] for one in feeds]) for name in feeds[0]}
+        counts = [len(next(iter(one.values()))) for one in feeds]
+        rows = sum(counts)
+        self._check_is_the_batch(rows, feed)
+        names = self._names(requests)
         outputs = self.run(names, feed)
-        if self.batched:
-            rows = [len(next(iter(one.values()))) for one in feeds]
-            parts = [self._split(name, output, rows) for name, output in zip(names, outputs, strict=True)]
-        else:
-            parts = [
-                [output if output.ndim else output.reshape(self.output_dims[name])]
-                for name, output in zip(names, outputs, strict=True)
-            ]
-        return [
-            pb_utils.InferenceResponse([pb_utils.Tensor(name, part) for name, part in zip(names, answer, strict=True)])
-            for answer in zip(*parts, strict=True)
+        for name, output in zip(names, outputs, strict=True):
+            if output.shape[:1] != (rows,):
+                raise NotOneRowEach(f"output {name!r} has shape {list(output.shape)} for {rows} rows")
+        self._check_is_the_batch(rows, dict(zip(names, outputs, strict=True)))
+        ends = [*itertools.accumulate(counts)]
+        parts = [
+            [output[end - count : end] for count, end in zip(counts, ends, strict=True)]  # np.split() takes 5 times it
+            for output in outputs
         ]
+        return [_response(names, answer) for answer in zip(*parts, strict=True)]
+
+    def _check_is_the_batch(self, rows: int, arrays: dict[str, Array]) -> None:
+        for name, array in arrays.items():
+            for place in self.open_places[name]:
+                if array.shape[place : place + 1] == (rows,):
+                    raise MayBeTransposed
+
+    def _names(self, requests: list[pb_utils.InferenceRequest]) -> list[str]:
+        requested = {name for request in requests for name in request.requested_output_names()}
+        return [name for name in self.output_dims if name in requested]
 
     def _feed(self, request: pb_utils.InferenceRequest) -> dict[str, Array]:
         feed = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
         return {name: array.reshape(()) if name in self.scalar_inputs else array for name, array in feed.items()}
 
-    def _split(self, name: str, output: Array, rows: list[int]) -> list[Array]:
-        if output.shape[:1] != (sum(rows),):
-            raise ValueError(
-                f"output {name!r} has shape {list(output.shape)} for a batch of {sum(rows)}. "
-                f"Set max_batch_size to 0 in config.pbtxt, with the dims of all tensors."
-            )
-        ends = [*itertools.accumulate(rows)]
-        return [output[end - count : end] for count, end in zip(rows, ends, strict=True)]  # np.split() takes 5 times it
+
+def _response(names: list[str], outputs: Iterable[Array]) -> pb_utils.InferenceResponse:
+    return pb_utils.InferenceResponse(
+        [pb_utils.Tensor(name, output) for name, output in zip(names, outputs, strict=True)]
+    )
 
 
 def default_max_batch_size() -> int:

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +14,9 @@ from typing import Any
 
 import numpy as np
 import triton_python_backend_utils as pb_utils
-from model_signature import CannotServe, Signature, Tensor
-from served_model import Array, ServedModel, default_max_batch_size, model_path
+from batching_proof import CannotTry, complete
+from model_signature import Array, CannotServe, Signature, Tensor
+from served_model import ServedModel, default_max_batch_size, model_path
 
 
 @contextlib.contextmanager
@@ -34,6 +36,7 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"  # what it logs as an error it raises t
 gc.disable()  # looking for garbage among what TensorFlow creates took 0.8 s of the 3.7 s of its import
 with _silent_stderr():  # the level does not keep TensorFlow 2.21 from saying twice that oneDNN is on
     import tensorflow as tf
+    from tensorflow.python.saved_model import load_v1_in_v2
 gc.freeze()  # and 0.9 s at the end of the process
 gc.enable()
 tf.get_logger().setLevel("ERROR")
@@ -53,6 +56,9 @@ DATA_TYPES = {
     tf.float64: "TYPE_FP64",
     tf.string: "TYPE_STRING",
 }
+RUN_ERRORS = (tf.errors.OpError, TypeError)
+LOAD_ERRORS = (tf.errors.OpError, OSError, ValueError, KeyError, AttributeError)
+CHANGES_STATE = re.compile(r"Assign|ResourceScatter|LookupTable(Import|Insert|Remove)")
 
 
 class SavedModel:
@@ -60,11 +66,7 @@ class SavedModel:
 
     def __init__(self, model: str, directory: Path) -> None:
         """Raise CannotServe if TensorFlow cannot load the directory, or Triton has no word for its tensors."""
-        try:
-            loaded = tf.saved_model.load(directory)
-        except (tf.errors.OpError, OSError, ValueError, KeyError) as error:
-            raise CannotServe(f"model {model!r}: TensorFlow cannot load {directory}: {_first_line(error)}") from error
-        self.function = _serving_signature(model, directory, loaded.signatures)
+        self.function = _serving_signature(model, directory, _load(model, directory).signatures)
         self.specs = self.function.structured_input_signature[1]
         self.signature = Signature(
             model, _tensors(model, "input", self.specs), _tensors(model, "output", self.function.structured_outputs)
@@ -78,6 +80,12 @@ class SavedModel:
         # A scalar's numpy() is no array, and a string's is bytes.
         return [np.asarray(outputs[name].numpy(), outputs[name].dtype.as_numpy_dtype) for name in names]
 
+    def try_run(self, names: list[str], feed: dict[str, Array], _seconds: float) -> list[Array]:
+        """The outputs of these names; TensorFlow cannot be told to give up."""
+        if operation := _changes_state(self.function.graph):
+            raise CannotTry(f"it keeps state from request to request ({operation})")
+        return self.run(names, feed)
+
 
 class TritonPythonModel:
     """One instance of one SavedModel; the name and the methods are those Triton looks for."""
@@ -87,7 +95,8 @@ class TritonPythonModel:
         """Complete the config from the serving signature."""
         # In place: ModelConfig's add_input and add_output refuse the `reshape` that a batched vector needs.
         config = auto_complete_model_config.as_dict()
-        SavedModel(config["name"], model_path()).signature.complete(config, default_max_batch_size())
+        saved_model = SavedModel(config["name"], model_path())
+        complete(config, saved_model.signature, default_max_batch_size(), saved_model.try_run, RUN_ERRORS)
         return auto_complete_model_config
 
     def initialize(self, args: dict[str, str]) -> None:
@@ -95,11 +104,39 @@ class TritonPythonModel:
         config = json.loads(args["model_config"])
         saved_model = SavedModel(config["name"], model_path())
         saved_model.signature.check(config)
-        self.model = ServedModel(config, saved_model.signature, saved_model.run, (tf.errors.OpError, TypeError))
+        self.model = ServedModel(config, saved_model.signature, saved_model.run, RUN_ERRORS)
 
     def execute(self, requests: list[pb_utils.InferenceRequest]) -> list[pb_utils.InferenceResponse]:
         """Answer the requests that Triton batched."""
         return self.model.answer(requests)
+
+
+def _load(model: str, directory: Path) -> Any:  # noqa: ANN401  TF's is private
+    """Load the model with its objects, else, where this TensorFlow cannot make them anew, as TensorFlow 1 did.
+
+    Keras 2 saved optimizers ('_UserObject' object has no attribute 'add_slot'), which serving does not need.
+    """
+    try:
+        return tf.saved_model.load(directory)
+    except LOAD_ERRORS as error:
+        with contextlib.suppress(*LOAD_ERRORS):
+            return load_v1_in_v2.load(str(directory), ["serve"])  # what load() takes for models of TensorFlow 1
+        raise CannotServe(f"model {model!r}: TensorFlow cannot load {directory}: {_first_line(error)}") from error
+
+
+def _changes_state(graph: tf.Graph) -> str:
+    """The operation of a signature's graph, or of a function that it calls, that changes a variable or table."""
+    definition = graph.as_graph_def()
+    functions = {function.signature.name: function.node_def for function in definition.library.function}
+    nodes = [*definition.node]
+    for node in nodes:  # grows
+        if CHANGES_STATE.match(node.op):
+            return node.op
+        called = {node.op}.union(
+            *({value.func.name, *(f.name for f in value.list.func)} for value in node.attr.values())
+        )
+        nodes += [each for name in called & functions.keys() for each in functions.pop(name)]
+    return ""
 
 
 def _serving_signature(model: str, directory: Path, signatures: dict[str, Any]) -> Any:  # noqa: ANN401  TF's is private
