@@ -1,9 +1,14 @@
 """The onnxruntime backend: whether a model is batched is tried first; nobody gets the rows of others."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
+from conftest import LAUNCHER
 from onnx import TensorProto, helper
-from onnx_models import FLOAT, ONE_INSTANCE, WAIT_FOR_A_BATCH, graph, put
+from onnx_models import FLOAT, ONE_INSTANCE, WAIT_FOR_A_BATCH, graph, put, times
 
 INT64, BOOL = TensorProto.INT64, TensorProto.BOOL
 WEIGHTS = np.random.default_rng(1).standard_normal((100, 4)).astype(np.float32)
@@ -66,10 +71,29 @@ max_batch_size: 8
 sequence_batching { control_input [ %s, %s ] }
 %s
 """
+COMPLETE = """
+input [{ name: "x" data_type: TYPE_FP32 dims: [100, -1] }]
+output [{ name: "y" data_type: TYPE_FP32 dims: [-1, 4] }]
+"""
 GIVEN = """
 input [{ name: "x" data_type: TYPE_INT32 dims: [1] }]
 output [{ name: "y" data_type: TYPE_INT32 dims: [1] }]
 """
+
+
+def advised(repository, model):
+    """What the proof for other Tritons says to write into the model's config.pbtxt."""
+    command = [sys.executable, LAUNCHER.with_name("prove_batching.py"), repository]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (result.returncode, result.stderr) == (1, "")
+    lines = dict(line.split("/1/model.onnx: ") for line in result.stdout.splitlines())
+    verdicts = {Path(path).name: verdict for path, verdict in lines.items()}
+    assert verdicts["fixed"].startswith("Triton does not batch it: ")
+    assert verdicts["proved"] == "proved, may be batched."
+    assert verdicts["untriable"].startswith("not proved: it fails on synthetic rows: ")
+    reason, advice = verdicts[model].split(". Write into its config.pbtxt: ")
+    assert reason == "must not be batched: output 'y' has shape [32, 1, 4] for 1 row"
+    return advice
 
 
 @pytest.fixture(scope="module")
@@ -78,13 +102,17 @@ def triton(tmp_path_factory, new_triton):
     put(repository, "speech", speech())
     put(repository, "named", speech(["batch", 100, "time"], ["time", "batch", 4]), ONE_INSTANCE)
     # As many rows in a batch as the first dimension of its output is long, if there are two frames.
-    put(repository, "own", speech(), WAIT_FOR_A_BATCH % 2)
+    put(repository, "own", speech(), WAIT_FOR_A_BATCH % 2 + COMPLETE)
     put(repository, "untriable", speech(untriable=True), ONE_INSTANCE)
+    put(repository, "proved", times(2, [None, 3]), ONE_INSTANCE)
+    put(repository, "fixed", times(2, [2, 3]), ONE_INSTANCE)
     put(repository, "centred", centred(), ONE_INSTANCE)
     put(repository, "endless", endless(), ONE_INSTANCE)
     for name, given in (("sequence", ""), ("sequence_given", GIVEN)):
         config = SEQUENCE % (CONTROL % ("START", "START"), CONTROL % ("READY", "READY"), given)
         put(repository, name, accumulator(), ONE_INSTANCE + config)
+    advice = advised(repository, "speech")
+    put(repository, "advised", speech(), ONE_INSTANCE + advice)
     flags = ["--backend-config=default-max-batch-size=64"]
     triton = new_triton(repository, *flags).start().wait_until_live()
     yield triton
@@ -99,7 +127,7 @@ def test_every_model_is_ready(triton):
     assert set(triton.index().values()) == {("READY", "")}
 
 
-@pytest.mark.parametrize("model", ["speech", "named", "own", "untriable"])
+@pytest.mark.parametrize("model", ["speech", "named", "own", "untriable", "advised"])
 @pytest.mark.parametrize("time", [2, 3])
 def test_nobody_gets_the_rows_of_others(triton, model, time):
     random = np.random.default_rng(0)
@@ -138,6 +166,20 @@ def test_one_line_says_why(triton, model, max_batch_size, why):
     assert triton.config(model)["max_batch_size"] == max_batch_size
     (line,) = said(triton, model)
     assert why in line
+
+
+def test_without_onnxruntime_or_a_model_nothing_is_proved(tmp_path):
+    command = [LAUNCHER.with_name("prove_batching.py"), tmp_path]
+    for flags, words in (["-S"], "pip install onnxruntime"), ([], "Name a model repository"):  # -S: no site-packages
+        result = subprocess.run([sys.executable, *flags, *command], capture_output=True, text=True, timeout=60)
+        assert (result.returncode, result.stdout) == (2, "")
+        assert words in result.stderr
+
+
+def test_nothing_is_said_of_a_model_that_needs_no_proof_or_has_one(triton):
+    sizes = {model: triton.config(model)["max_batch_size"] for model in ("proved", "fixed", "advised")}
+    assert sizes == {"proved": 64, "fixed": 0, "advised": 0}
+    assert [line for model in sizes for line in said(triton, model)] == []
 
 
 @pytest.mark.parametrize("model", ["sequence", "sequence_given"])
