@@ -19,33 +19,23 @@ import tempfile
 from pathlib import Path
 from typing import NoReturn
 
-MISCONFIGURED = 3
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # PYTHONSAFEPATH keeps Python from doing it
 
-EMBEDDED_BACKENDS = {"onnxruntime", "onnxruntime_onnx", "python", "ensemble"}
-SAVED_MODEL = {"tensorflow", "tensorflow_savedmodel"}
-GRAPH_DEF = "tensorflow_graphdef"
-NVIDIA_IMAGE = "nvcr.io/nvidia/tritonserver"
-LAST_WITH_TENSORFLOW = f"{NVIDIA_IMAGE}:25.02-py3"
-# What Triton looks for in a version directory, in its order: the first decides on the platform if no config.pbtxt does.
-# Source: AutoCompleteBackendFields in triton-inference-server/core, src/model_config_utils.cc, as of 2026.
-MODEL_FILES = {
-    "model.savedmodel": ("tensorflow_savedmodel", "a TensorFlow SavedModel"),
-    "model.graphdef": (GRAPH_DEF, "a TensorFlow GraphDef"),
-    "model.plan": ("tensorrt_plan", "a TensorRT plan"),
-    "model.onnx": ("onnxruntime_onnx", "an ONNX model"),
-    "model.xml": ("openvino", "an OpenVINO model"),
-    "model.pt": ("pytorch_libtorch", "a TorchScript model"),
-    "model.py": ("python", "a Python model"),
-    "model.dali": ("dali", "a DALI pipeline"),
-}
+from model_repository import (
+    UNSAFE,
+    check_embedded_can_serve,
+    check_native_can_serve,
+    check_repository,
+    say,
+    stop,
+)
+
 STRICT_OFF = "--strict-model-config=false"
 AUTO_COMPLETE_OFF = "--disable-auto-complete-config"
 INPUT_SIZE = f"--http-max-input-size={2**31 - 1}"  # since 25.06, else 64 MiB; MAX_BODY_BYTES is what limits requests
 CLIENTS_MEMORY = "--allow-client-shm=true"  # before 26.05 it was so; for large tensors
 WITHOUT_GPU = ("--allow-gpu-metrics=false", "--pinned-memory-pool-byte-size=0")
 SHARED_MEMORY = 256 << 20  # bytes; Docker gives 64 MiB, of which one instance was seen to take 43 under load
-# Triton starts the Python backend's stub with `bash -c` and does not quote the paths: with a space in one, it hangs.
-UNSAFE = re.compile(r"[^\w./+,:=@%~-]")
 
 
 def main() -> NoReturn:
@@ -142,25 +132,6 @@ def let_workers_go_first() -> None:
         os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
-def check_repository(repository: Path) -> None:
-    """Exit if the repository cannot be read or has no model; warn of a config.pbtxt where Triton does not read it."""
-    for path in (repository, *repository.rglob("*")):
-        if path.exists() and not os.access(path, os.R_OK | os.X_OK if path.is_dir() else os.R_OK):
-            stop(
-                f"{path} cannot be read by user {os.getuid()}, who runs this service. "
-                f"Allow it, for example: chmod -R a+rX {repository}"
-            )
-    allowed = os.environ.get("ALLOW_NO_MODELS") == "on"
-    if not repository.is_dir() or not (models(repository) or allowed):
-        problem = "has no model" if repository.is_dir() else "does not exist"
-        stop(
-            f"The model repository {repository} {problem}. Put a model at {repository}/<model>/1/model.onnx, "
-            "or set MODEL_DIR to the directory of your models, or TRITON=off to run without Triton."
-        )
-    for misplaced in sorted(repository.glob("*/[0-9]*/config.pbtxt")):
-        say(f"Triton does not read {misplaced}. It belongs one directory up: {misplaced.parent.parent}/config.pbtxt.")
-
-
 def check_shared_memory() -> None:
     """Warn if there is little of it: the Python backend keeps tensors there, and fails when it is full."""
     memory = os.statvfs("/dev/shm")  # noqa: S108
@@ -181,56 +152,6 @@ def remove_stale_shared_memory(prefix: str) -> None:
     for region in Path("/dev/shm").iterdir():  # noqa: S108  where Linux keeps it
         if uuid.fullmatch(region.name):
             region.unlink(missing_ok=True)
-
-
-def check_native_can_serve(repository: Path, backends: Path) -> None:
-    """Exit if a model of the repository is TensorFlow's, but this Triton is one of those that came without."""
-    if not backends.is_dir() or (backends / "tensorflow").exists():
-        return
-    for model in models(repository):
-        file, platform, kind = what_decides(model)
-        if platform in {*SAVED_MODEL, GRAPH_DEF}:
-            ours = "" if platform == GRAPH_DEF else "Put Scoregate's there (embedded/README.md says how), or "
-            stop(
-                f"{file} is {kind}, but there is no {backends}/tensorflow: NVIDIA's images have none since 25.03. "
-                f"{ours}use {LAST_WITH_TENSORFLOW}."
-            )
-
-
-def check_embedded_can_serve(repository: Path) -> None:
-    """Exit if a model of the repository needs the container's Triton, or has a name that the stub cannot be given."""
-    for model in models(repository):
-        file, platform, kind = what_decides(model)
-        if platform in SAVED_MODEL:
-            if not importlib.util.find_spec("tensorflow"):
-                stop(
-                    f"{file} is {kind}, and this Python has no TensorFlow. Install requirements-tensorflow.txt, "
-                    f"or use a container image that has it ({LAST_WITH_TENSORFLOW} was NVIDIA's last)."
-                )
-        elif platform and platform not in EMBEDDED_BACKENDS:
-            image = LAST_WITH_TENSORFLOW if platform == GRAPH_DEF else f"{NVIDIA_IMAGE}:<release>-py3"
-            stop(
-                f"{file} is {kind}: the Triton in the pip wheel serves only ONNX, TensorFlow SavedModels and Python. "
-                f"Use the container image, built on {image}."
-            )
-        if UNSAFE.search(model.name):
-            stop(f"Triton's Python backend cannot start {model}: rename it to letters, digits, '-', '_' and '.'.")
-
-
-def what_decides(model: Path) -> tuple[Path, str, str]:
-    """The file that tells Triton what can serve the model, that backend or platform, and what to call the file.
-
-    The backend is empty if no file tells.
-    """
-    config = model / "config.pbtxt"
-    text = config.read_text() if config.is_file() else ""
-    if declared := re.search(r"""^[^#\n]*?\b(backend|platform)\s*:\s*["']([^"']+)""", text, re.MULTILINE):
-        return config, declared[2], f"for {declared[1]} {declared[2]!r}"
-    for version in sorted(model.glob("[0-9]*")):
-        for name, (platform, kind) in MODEL_FILES.items():
-            if (version / name).exists():
-                return version / name, platform, kind
-    return model, "", ""
 
 
 def path_for_stub(number: int, repository: Path) -> Path:
@@ -281,22 +202,6 @@ def make_backends(wheel: Path) -> Path:
         for part in ("python_based", backend):  # Triton puts no other directory than the backend's on Python's path
             shutil.copytree(ours / part, backends / backend, dirs_exist_ok=True)
     return backends
-
-
-def models(repository: Path) -> list[Path]:
-    """The directories of the repository's models."""
-    return sorted(path for path in repository.iterdir() if path.is_dir() and not path.name.startswith("."))
-
-
-def stop(problem: str) -> NoReturn:
-    """Exit for what only a person can put right."""
-    say(problem)
-    sys.exit(MISCONFIGURED)
-
-
-def say(line: str) -> None:
-    """Write one line to stderr."""
-    print(line, file=sys.stderr, flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -273,6 +273,58 @@ def test_a_config_in_a_version_directory_is_warned_of(repository, tritonserver_o
     assert f"{repository}/double/config.pbtxt" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("file", "config", "words"),
+    [
+        ("model.onnx", "", ["no version directory", "bad/1/model.onnx"]),
+        ("v1/model.onnx", "", ["no version directory"]),
+        ("01/model.onnx", "", ["no version directory"]),
+        ("readme.txt", 'backend: "python"', ["no version directory", "bad/1/model.py"]),
+        ("1/digits.onnx", "", ["bad/1/model.onnx", "digits.onnx", "default_model_filename"]),
+        ("1/digits.onnx", 'backend: "onnxruntime"', ["bad/1/model.onnx", "digits.onnx"]),
+        ("1/model.onnx", 'backend: "python"', ["bad/1/model.py", "there is model.onnx"]),
+        ("2/model.onnx", 'backend: "onnxruntime" default_model_filename: "net.onnx"', ["bad/2/net.onnx"]),
+        ("1/x/model.onnx", "", ["bad/1/model.onnx", "there is x"]),
+    ],
+)
+def test_a_model_whose_file_is_not_where_triton_looks_is_warned_of(
+    repository, tritonserver_on_path, file, config, words
+):
+    for name in ("good", "bad"):
+        put(repository, name, times(2, ["n", 2]), config if name == "bad" else "")
+    (repository / "bad" / "1" / "model.onnx").unlink()
+    (repository / "bad" / "1").rmdir()
+    path = repository / "bad" / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    result = launch(f"--model-repository={repository}")
+    assert result.returncode == 0
+    line, rest = result.stderr.split("\n", 1)
+    assert rest == NO_GPU
+    assert line.startswith(f"Triton cannot load {repository}/bad: it ")
+    for word in words:
+        assert word in line
+
+
+@pytest.mark.parametrize(
+    ("file", "config"),
+    [
+        ("1/net.onnx", 'backend: "onnxruntime" default_model_filename: "net.onnx"'),
+        ("1/engine", 'backend: "vllm"'),
+        ("3/model.custom", ""),
+        ("1/model_cc90.plan", 'platform: "tensorrt_plan" cc_model_filenames { key: "9.0" value: "model_cc90.plan" }'),
+        ("1/labels.txt", 'platform: "ensemble"'),
+    ],
+)
+def test_a_model_whose_file_has_another_name_by_right_is_not(repository, tritonserver_on_path, file, config):
+    path = repository / "good" / file
+    path.parent.mkdir(parents=True)
+    path.touch()
+    (path.parents[1] / "config.pbtxt").write_text(config)
+    result = launch(f"--model-repository={repository}", PYTHONSAFEPATH=1)
+    assert (result.returncode, result.stderr) == (0, NO_GPU)
+
+
 def test_models_import_from_this_environment_and_the_working_directory_is_not_in_the_way(repository, new_triton):
     put(repository, "where", PYTHON_MODEL, file="model.py")
     put(repository, "double", times(2, ["n", 2]))
