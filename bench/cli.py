@@ -26,8 +26,9 @@ def main() -> None:
     rounds = options.rounds or (2 if options.quick else 3)
     seconds = options.seconds or (1 if options.quick else 5)
     measured = measure(peers, asked, rounds, seconds)
-    table = report.write(measured, machine.description(), ["python", "-m", "bench", *sys.argv[1:]])
-    plots.latency_over_throughput(measured.samples)
+    directory = report.OTHER_RESULTS if options.model or options.quick else report.RESULTS
+    table = report.write(directory, measured, machine.description(), ["python", "-m", "bench", *sys.argv[1:]])
+    plots.latency_over_throughput(directory, measured.samples)
     print(table.read_text())
 
 
@@ -72,4 +73,5 @@ def plan(options: argparse.Namespace) -> tuple[Sequence[Peer], list[cases.Case]]
     return options.rows or PEERS, asked
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,18 +1,18 @@
 """Pictures of what was measured."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import median
 
 import matplotlib as mpl  # type: ignore[import-not-found]
 import matplotlib.pyplot as plt  # type: ignore[import-not-found]
 
-from .report import RESULTS
 from .samples import Sample, cells
 
 mpl.use("Agg")  # files, no window
 
 
-def latency_over_throughput(samples: Sequence[Sample]) -> None:
+def latency_over_throughput(directory: Path, samples: Sequence[Sample]) -> None:
     """Draw p99 against throughput: one picture for each case, one line for each row, a point for each concurrency."""
     cases = list(dict.fromkeys(sample.case for sample in samples))
     figure, all_axes = plt.subplots(1, len(cases), figsize=(8 * len(cases), 6), squeeze=False, layout="constrained")
@@ -33,4 +33,4 @@ def latency_over_throughput(samples: Sequence[Sample]) -> None:
         axes.set(xscale="log", yscale="log")
         axes.grid(which="both", alpha=0.3)
         axes.legend(fontsize=7)
-    figure.savefig(RESULTS / "latency-throughput.png", dpi=120)
+    figure.savefig(directory / "latency-throughput.png", dpi=120)

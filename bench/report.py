@@ -10,7 +10,8 @@ from statistics import median
 from .samples import Measured, Sample, cells, ratios
 from .venvs import BENCH
 
-RESULTS = BENCH / "results"
+RESULTS = BENCH / "results"  # published
+OTHER_RESULTS = BENCH / "other-results"  # of a model of the user's, or of a quick run: git ignores them
 BASELINES = ("floor", "triton", "naive", "fastapi")
 HEAD = [
     *("row", "req/s", "spread", *(f"÷ {name}" for name in BASELINES), "p50 ms", "p99 ms", "errors"),
@@ -18,17 +19,17 @@ HEAD = [
 ]
 
 
-def write(measured: Measured, machine: Mapping[str, str], command: Sequence[str]) -> Path:
+def write(directory: Path, measured: Measured, machine: Mapping[str, str], command: Sequence[str]) -> Path:
     """Write results.json and table.md; gives the table's path."""
-    RESULTS.mkdir(exist_ok=True)
+    directory.mkdir(exist_ok=True)
     raw = {
         "command": shlex.join(command),
         "machine": dict(machine),
         "samples": [asdict(sample) for sample in measured.samples],
         "not_run": measured.not_run,
     }
-    (RESULTS / "results.json").write_text(json.dumps(raw, indent=1) + "\n")
-    table = RESULTS / "table.md"
+    (directory / "results.json").write_text(json.dumps(raw, indent=1) + "\n")
+    table = directory / "table.md"
     table.write_text("\n".join(_lines(measured, machine, command)) + "\n")
     return table
 
