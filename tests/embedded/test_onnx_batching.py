@@ -107,12 +107,12 @@ def triton(tmp_path_factory, new_triton):
     put(repository, "proved", times(2, [None, 3]), ONE_INSTANCE)
     put(repository, "fixed", times(2, [2, 3]), ONE_INSTANCE)
     put(repository, "centred", centred(), ONE_INSTANCE)
-    put(repository, "endless", endless(), ONE_INSTANCE)
     for name, given in (("sequence", ""), ("sequence_given", GIVEN)):
         config = SEQUENCE % (CONTROL % ("START", "START"), CONTROL % ("READY", "READY"), given)
         put(repository, name, accumulator(), ONE_INSTANCE + config)
     advice = advised(repository, "speech")
     put(repository, "advised", speech(), ONE_INSTANCE + advice)
+    put(repository, "endless", endless(), ONE_INSTANCE)
     flags = ["--backend-config=default-max-batch-size=64"]
     triton = new_triton(repository, *flags).start().wait_until_live()
     yield triton
