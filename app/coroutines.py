@@ -29,7 +29,7 @@ class Coroutines:
             future.cancel()  # does nothing to one that is done
 
     def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Turn the loop for ever. SystemExit ends its coroutine, whose result it is, and must not end the others."""
+        """Turn the loop for ever. What asyncio lets pass ends its coroutine, whose result it is, and not the others."""
         while True:
-            with suppress(SystemExit):
+            with suppress(SystemExit, KeyboardInterrupt):
                 loop.run_forever()

@@ -73,7 +73,7 @@ class EntryScript:
         """Call the script's init(). Raises EntryScriptError."""
         try:
             self._init()
-        except (Exception, SystemExit) as error:
+        except BaseException as error:  # whatever it is, this worker cannot serve
             raise self._fault("init() raised", error) from error
 
     def read_arguments(self, environ: arguments.Environ) -> arguments.Arguments:
@@ -87,12 +87,10 @@ class EntryScript:
         """Call the script's run().
 
         Raises ScriptFailed, or what befell its call to Triton; with strict_status that is ScriptFailed,
-        too, as on Azure ML.
+        too, as on Azure ML. What is no Exception passes.
         """
         try:
             return self._call(values)
-        except SystemExit as error:
-            raise ScriptExits(FAILED) from error
         except ScoringError as error:
             if self._strict_status:
                 raise ScriptFailed(FAILED) from error
@@ -116,7 +114,7 @@ class EntryScript:
         sys.modules["entry_module"] = module
         try:
             spec.loader.exec_module(module)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             raise self._fault("the script cannot be loaded", error) from error
         return module
 

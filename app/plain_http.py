@@ -6,6 +6,7 @@ doubtful) go to Gunicorn's parser, which judges the whole of HTTP, byte for byte
 """
 
 import io
+import logging
 import re
 import socket
 import time
@@ -22,6 +23,8 @@ from gunicorn.http import wsgi
 from gunicorn.util import hop_headers
 
 Header = tuple[str, str]
+
+LOG = logging.getLogger("scoregate")
 
 HEAD_BYTES = 8190  # as long as Gunicorn lets one line be
 IN_A_ROW = 4  # receives of a body, a moment at most, until the other greenlets have their turn
@@ -136,7 +139,7 @@ class Reply:
             return not response.should_close()
         finally:
             if hasattr(chunks, "close"):
-                chunks.close()
+                _close(chunks)
 
     def _plain_fields(self, length: int) -> str:
         """Write the headers; nothing if one is not valid, there twice or the server's, or the length is another."""
@@ -146,6 +149,14 @@ class Reply:
         if not _is_plain(self.status, tuple([name for name, _ in self.headers])):
             return ""
         return "".join([f"{name}: {value}\r\n" for name, value in self.headers])
+
+
+def _close(chunks: Any) -> None:  # noqa: ANN401 - what an application returned
+    """Close what has been sent. What the script's own clean-up raises must not become a second answer."""
+    try:
+        chunks.close()
+    except BaseException:
+        LOG.exception("The answer was sent, but what the script does after it failed.")
 
 
 @lru_cache(256)  # callers send the same again and again

@@ -12,8 +12,8 @@ from . import answer, failures
 from .answer import Answer, Whole
 from .arguments import Environ
 from .deadline import HEADER, Deadline, Deadlines, Expired
-from .entry_script import EntryScript
-from .errors import BodyStalled, DeadlineExceeded, ScoringError, ScoringTimeout
+from .entry_script import FAILED, EntryScript, ScriptExits
+from .errors import BodyStalled, DeadlineExceeded, ScoringError, ScoringTimeout, ScriptFailed
 from .exchange import Exchange
 from .keys import Keys
 from .metrics import Metrics
@@ -47,6 +47,14 @@ class Scoring:
             return self._deadlines.call(deadline, partial(self._score, environ, deadline))
         except Expired as expired:
             raise late(deadline) from expired
+        except SystemExit as error:
+            raise ScriptExits(FAILED) from error
+        except Exception:
+            raise
+        except BaseException as error:
+            # The script's: a panic of a library in Rust, func_timeout's, gevent.Timeout, KeyboardInterrupt. This
+            # service raises none at a request but Expired, and a signal raises none in a worker.
+            raise ScriptFailed(FAILED) from error
 
     def _score(self, environ: Environ, deadline: Deadline) -> Answer | Response:
         waited_s = self._places.wait()  # before the body is received, which is spared whoever is refused

@@ -169,7 +169,7 @@ class Worker(GeventWorker):
                 unread = self._serve_plain(listener.getsockname(), connection, addr)
             except (NoMoreData, OSError):  # the other end has hung up
                 unread = b""
-            except Exception as error:  # as Gunicorn's handle() does
+            except BaseException as error:  # as Gunicorn's handle() does
                 self.handle_error(None, client, addr, error)
                 unread = b""
             if not unread:
@@ -263,6 +263,8 @@ class Worker(GeventWorker):
         SocketUnreader.chunk = lambda unreader, *args: (  # type: ignore[method-assign]
             self.before_receiving(unreader.sock) or receive(unreader, *args)
         )
+        # A greenlet of the script's that ends with KeyboardInterrupt or SystemError would end the worker.
+        gevent.get_hub().SYSTEM_ERROR = (SystemExit,)
         super().init_process()
 
     def handle_request(self, listener_name: Any, req: Any, sock: socket.socket, addr: Any) -> bool:  # noqa: ANN401

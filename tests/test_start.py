@@ -32,6 +32,21 @@ GOOD = "def init(): pass\ndef run(data): return data\n"
             "{path}, line 2: init() raised: ZeroDivisionError: division by zero",
             id="init raises",
         ),
+        pytest.param(
+            "def init():\n    raise KeyboardInterrupt\ndef run(data): pass\n",
+            "{path}, line 2: init() raised: KeyboardInterrupt",
+            id="init is interrupted",
+        ),
+        pytest.param(
+            "from greenlet import GreenletExit\ndef init():\n    raise GreenletExit\ndef run(data): pass\n",
+            "{path}, line 3: init() raised: GreenletExit",
+            id="init ends its greenlet",
+        ),
+        pytest.param(
+            "class PanicException(BaseException): pass\nraise PanicException\n",
+            "{path}, line 2: the script cannot be loaded: PanicException",
+            id="import panics",
+        ),
         pytest.param("import sys\nsys.exit(0)\n", "{path}, line 2: the script cannot be loaded: SystemExit", id="exit"),
     ],
 )

@@ -1,0 +1,65 @@
+"""Raises, where the request says so, what it names."""
+
+import builtins
+import os
+
+import flask
+import gevent
+from greenlet import GreenletExit
+
+
+class PanicException(BaseException):
+    """As pyo3 raises it when a library in Rust panics."""
+
+
+KINDS = {"PanicException": PanicException, "GreenletExit": GreenletExit}
+
+
+def error(name):
+    if name == "gevent.Timeout":
+        return gevent.Timeout(1)
+    return (KINDS.get(name) or getattr(builtins, name))("a secret of the script")
+
+
+def init():
+    pass
+
+
+def raise_(name):
+    raise error(name)
+
+
+async def awaited(name):
+    raise error(name)
+
+
+def closed(name):
+    response = flask.Response("closed later")
+    response.call_on_close(lambda: raise_(name))
+    return response
+
+
+class Unwritable(dict):
+    """Raises while it is written as JSON."""
+
+    def __init__(self, name):
+        super().__init__(a=1)
+        self.name = name
+
+    def items(self):
+        raise error(self.name)
+
+
+def spawned(name):
+    gevent.spawn(raise_, name).join()
+    return "spawned"
+
+
+WHERE = {"run": raise_, "coroutine": awaited, "close": closed, "answer": Unwritable, "greenlet": spawned}
+
+
+def run(data):
+    if data == "pid":
+        return os.getpid()
+    where, name = data.split(" ")
+    return WHERE[where](name)
