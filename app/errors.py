@@ -3,7 +3,7 @@
 import json
 from typing import Any, ClassVar
 
-from werkzeug.exceptions import HTTPException
+from werkzeug.http import HTTP_STATUS_CODES
 from werkzeug.wrappers import Response
 
 
@@ -161,9 +161,9 @@ class TritonBusy(ScoringError):
     retry_after_s = 1
 
 
-def code_of(error: HTTPException) -> str:
-    """Name a Werkzeug error as ours are named: "Not Found" becomes not_found."""
-    return error.name.lower().replace(" ", "_")
+def code_of(status: int) -> str:
+    """Name a failure that is of no class of ours after its status: 404 is not_found."""
+    return ScoringError.code if status == ScoringError.status else HTTP_STATUS_CODES[status].lower().replace(" ", "_")
 
 
 def body(message: str, code: str, request_id: str, detail: str = "") -> str:

@@ -46,8 +46,10 @@ def _http_error(error: HTTPException, method: str, path: str) -> Response:
         message = f"{method} is not allowed on {path}. Use {' or '.join(error.valid_methods or ())}."
     else:
         message = error.description or error.name
-    LOG.info("%s %s: %s", error.code, errors.code_of(error), message)
-    response = Response(status=error.code, headers=error.get_headers(), content_type="application/json")
-    response.set_data(errors.body(message, errors.code_of(error), log.request_id.get()))
+    status = error.code or 500
+    code = errors.code_of(status)
+    LOG.info("%s %s: %s", status, code, message)
+    response = Response(status=status, headers=error.get_headers(), content_type="application/json")
+    response.set_data(errors.body(message, code, log.request_id.get()))
     response.headers[answer.RUN_FAILED] = "False"
     return response

@@ -307,9 +307,8 @@ def write_error(sock: socket.socket, status_int: int, reason: str, mesg: str) ->
     """Answer with JSON in place of gunicorn.util.write_error's HTML, then let Gunicorn hang up."""
     request_id = log.request_id.get()
     reason = HTTP_STATUS_CODES[status_int]  # Gunicorn's own says "Bad Request" for 501, too
-    code = reason.lower().replace(" ", "_")
     text = mesg or "An unexpected internal error occurred. Check the logs for more info."
-    body = errors.body(text, code, request_id).encode()
+    body = errors.body(text, errors.code_of(status_int), request_id).encode()
     head = (
         f"HTTP/1.1 {status_int} {reason}\r\nConnection: close\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\nx-request-id: {request_id}\r\n\r\n"

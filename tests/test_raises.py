@@ -64,3 +64,10 @@ def test_a_greenlet_of_the_scripts_ends_alone(raises, kind):
     pid = whole(raises, "pid").json()
     assert whole(raises, f"greenlet {kind}").json() == "spawned"
     assert whole(raises, "pid").json() == pid
+
+
+@pytest.mark.parametrize("ask", [whole, chunked])
+def test_an_answer_that_cannot_be_sent_is_an_internal_error(raises, ask):
+    reply = ask(raises, "header x")
+    assert (reply.status_code, reply.json()["code"]) == (500, "internal_error")
+    assert reply.json()["message"] == "An unexpected internal error occurred. Check the logs for more info."

@@ -39,6 +39,10 @@ def closed(name):
     return response
 
 
+def flawed(_):
+    return flask.Response("x", headers={"X-Own": "no\x01header"})
+
+
 class Unwritable(dict):
     """Raises while it is written as JSON."""
 
@@ -55,7 +59,14 @@ def spawned(name):
     return "spawned"
 
 
-WHERE = {"run": raise_, "coroutine": awaited, "close": closed, "answer": Unwritable, "greenlet": spawned}
+WHERE = {
+    "run": raise_,
+    "coroutine": awaited,
+    "close": closed,
+    "answer": Unwritable,
+    "greenlet": spawned,
+    "header": flawed,
+}
 
 
 def run(data):
