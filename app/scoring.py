@@ -57,7 +57,7 @@ class Scoring:
             raise ScriptFailed(FAILED) from error
 
     def _score(self, environ: Environ, deadline: Deadline) -> Answer | Response:
-        waited_s = self._places.wait()  # before the body is received, which is spared whoever is refused
+        waited_s = self._places.wait(environ)  # before the body is received, which is spared whoever is refused
         deadline.doing = "receiving the body"
         values = self._script.read_arguments(environ)
         deadline.doing = "waiting for a place"
