@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from gunicorn.http.errors import ParseException
 from werkzeug.wrappers import Request
 
+from . import content_coding
 from .azure_names import AMLRequest
 from .body import Body
 from .errors import BadInput, BodyStalled, BodyTooLarge, UnsupportedInput
@@ -22,7 +23,10 @@ R = TypeVar("R", bound=Request)
 
 
 def whole_request(name: str, limit: int) -> Reader:
-    """For @rawhttp: the request itself, its body read already, so that only run() is left to be waited for."""
+    """For @rawhttp: the request itself, its body read already, so that only run() is left to be waited for.
+
+    A packed body stays as it was sent, as on Azure ML; the header tells the script.
+    """
 
     def read(environ: Environ) -> Arguments:
         body = read_body(environ, limit)
@@ -44,7 +48,7 @@ def json_text(name: str, limit: int) -> Reader:
         if environ["REQUEST_METHOD"] == "GET":
             return {name: json.dumps(query(environ))}
         try:
-            return {name: read_body(environ, limit).decode()}
+            return {name: read_unpacked(environ, limit).decode()}
         except UnicodeDecodeError as error:
             raise BadInput(f"Input cannot be decoded as UTF-8: {error}") from error
 
@@ -57,7 +61,7 @@ def bytes_and_arrays(name: str, limit: int) -> Reader:
     def read(environ: Environ) -> Arguments:
         if environ["REQUEST_METHOD"] == "GET":
             return {name: Body(json.dumps(query(environ)).encode())}
-        return {name: Body(read_body(environ, limit))}
+        return {name: Body(read_unpacked(environ, limit))}
 
     return read
 
@@ -87,7 +91,7 @@ def json_object(environ: Environ, limit: int) -> Arguments:
     """The body as a JSON object. Raises BadInput, UnsupportedInput for another content type."""
     if not _without_cycle(Request, environ).is_json:
         raise UnsupportedInput("Expects Content-Type to be application/json")
-    body = read_body(environ, limit)
+    body = read_unpacked(environ, limit)
     if not body:
         raise BadInput("POST body is empty. Expecting a JSON dictionary.")
     try:
@@ -101,6 +105,15 @@ def json_object(environ: Environ, limit: int) -> Arguments:
     if not isinstance(members, dict):
         raise BadInput("POST body should be a JSON dictionary.")
     return members
+
+
+def read_unpacked(environ: Environ, limit: int) -> bytes:
+    """Read the whole body, unpacked if its sender has packed it. Raises as read_body(), UnsupportedCoding, too."""
+    coding = environ.get("HTTP_CONTENT_ENCODING")
+    if not coding or coding == "identity":
+        return read_body(environ, limit)
+    packed_as = content_coding.format_of(coding)  # before the body is received, which is spared whoever is refused
+    return content_coding.unpacked(read_body(environ, limit), packed_as, limit)
 
 
 def read_body(environ: Environ, limit: int) -> bytes:

@@ -9,12 +9,31 @@ from types import ModuleType
 from typing import Any, ClassVar, TypeVar
 
 from flask import Request, Response
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.formparser import FormDataParser
+
+from .errors import TooManyParts
+
+FORM_PARTS = 10_000  # each takes memory beyond its bytes
 
 Run = TypeVar("Run", bound=Callable[..., Any])
 
 
+class _FormParser(FormDataParser):
+    def parse(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - as the base class has it
+        """Parse a form. Raises TooManyParts, which is told from a 413 of the script's own."""
+        try:
+            return super().parse(*args, **kwargs)
+        except RequestEntityTooLarge as error:
+            raise TooManyParts(f"The form has more than {FORM_PARTS} parts. Send less in one request.") from error
+
+
 class AMLRequest(Request):
-    """The request that a run() with @rawhttp gets: Flask's."""
+    """The request that a run() with @rawhttp gets: Flask's, but that a field may be as large as the body."""
+
+    max_form_memory_size = None  # the body has a limit
+    max_form_parts = FORM_PARTS  # a property of Flask's, which asks its configuration
+    form_data_parser_class = _FormParser
 
 
 class AMLResponse(Response):

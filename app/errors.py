@@ -42,14 +42,29 @@ class UnsupportedInput(BadInput):
     code = "unsupported_content_type"
 
 
+class UnsupportedCoding(BadInput):
+    """The body is packed in a way that this service cannot undo. Source of the header: RFC 9110, section 12.5.3."""
+
+    status = 415
+    code = "unsupported_content_encoding"
+    headers: ClassVar[dict[str, str]] = {"Accept-Encoding": "gzip, deflate"}
+
+
 class BodyTooLarge(BadInput):
-    """The body has more bytes than MAX_BODY_BYTES, which is its only argument."""
+    """The body has more bytes than MAX_BODY_BYTES, which is its only argument, as sent or unpacked."""
 
     status = 413
     code = "request_entity_too_large"
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"The request's body is larger than {limit} bytes. Send less, or raise MAX_BODY_BYTES.")
+
+
+class TooManyParts(BadInput):
+    """A multipart form has more parts than are read."""
+
+    status = 413
+    code = "too_many_parts"
 
 
 class Unauthorized(BadInput):

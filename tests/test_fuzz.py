@@ -1,5 +1,6 @@
 """Ten thousand strange requests: each is answered as the API says, and nobody else notices."""
 
+import gzip
 import json
 import re
 import socket
@@ -392,6 +393,19 @@ def test_a_body_over_the_limit_is_413_which_the_caller_can_read(echoing, size, f
     )
     assert (reply.status_code, reply.json()["code"]) == (413, "request_entity_too_large")
     assert echoing.score("next").json() == "next"
+
+
+@pytest.mark.parametrize("framing", [pytest.param(bytes, id="length"), pytest.param(in_chunks, id="chunked")])
+def test_a_packed_body_may_become_as_large_as_the_limit_and_no_larger(echoing, framing):
+    def packed(body: bytes) -> requests.Response:
+        headers = {"Content-Encoding": "gzip"}
+        sent = framing(gzip.compress(body))
+        return requests.post(echoing.url + "/score", data=sent, headers=headers, timeout=HANG_S)
+
+    assert packed(b"a" * LIMIT).json() == "a" * LIMIT
+    for size in (LIMIT + 1, 500 * LIMIT):
+        reply = packed(b"a" * size)
+        assert (reply.status_code, reply.json()["code"]) == (413, "request_entity_too_large")
 
 
 @pytest.mark.parametrize("framing", [pytest.param(bytes, id="length"), pytest.param(in_chunks, id="chunked")])

@@ -1,15 +1,20 @@
 """How the body reaches run()."""
 
+import gzip
 import json
+import zlib
 from urllib.parse import quote
 
 from contract import (
     HTML,
+    INTERNAL,
     JSON,
+    SCRIPT_FAILED,
     Answer,
     Case,
     Group,
     Holds,
+    Match,
     Request,
     answers,
     failure,
@@ -26,6 +31,14 @@ FORM = "application/x-www-form-urlencoded"
 PART = b'--cut\r\nContent-Disposition: form-data; name="image"; filename="cat.png"\r\n\r\n\x89PNG\xff\r\n--cut--\r\n'
 MULTIPART = "multipart/form-data; boundary=cut"
 BODY = 'a=1&b=%20 "ü"\n'
+GZIPPED = gzip.compress(BODY.encode(), mtime=0)
+PACKED = Match("^Input cannot be decoded as UTF-8: ")
+
+
+def form(*values: bytes) -> bytes:
+    """A multipart form of text fields."""
+    parts = [b'--cut\r\nContent-Disposition: form-data; name="field"\r\n\r\n%s\r\n' % value for value in values]
+    return b"".join([*parts, b"--cut--\r\n"])
 
 
 def query(text: str, value: object) -> Case:
@@ -110,6 +123,53 @@ GROUP = Group(
                 post(PART, MULTIPART, path="/score?show=file"),
                 answers(["cat.png", "\x89PNG\xff"]),
             ),
+        ),
+        rule(
+            "A packed body and its `Content-Encoding` reach a `@rawhttp` script as they were sent.",
+            Case(
+                "raw-packed",
+                RAW,
+                post(GZIPPED, path="/score?show=packed", content_encoding="gzip"),
+                answers(["gzip", GZIPPED.decode("latin-1")]),
+            ),
+        ),
+        rule(
+            "For an undecorated `run()` and `@input_schema` a body with `Content-Encoding: gzip` or `deflate` is "
+            "unpacked.",
+            Case("gzip", PLAIN, post(GZIPPED, content_encoding="gzip"), answers(BODY), theirs=failure(400, PACKED)),
+            Case(
+                "gzip-chunked",
+                PLAIN,
+                post([GZIPPED[:9], GZIPPED[9:]], content_encoding="gzip"),
+                answers(BODY),
+                theirs=failure(400, PACKED),
+            ),
+            Case(
+                "deflate",
+                PLAIN,
+                post(zlib.compress(BODY.encode()), content_encoding="deflate"),
+                answers(BODY),
+                theirs=failure(400, PACKED),
+            ),
+            Case(
+                "schema-gzip",
+                SCHEMA,
+                post(gzip.compress(b'{"x": [[1, 2]]}'), "application/json", content_encoding="gzip"),
+                Answer(200, Holds({"x": NUMPY}), JSON),
+                theirs=INTERNAL,
+            ),
+            theirs="It is not: 400 `Input cannot be decoded as UTF-8: …`, with `@input_schema` 500.",
+        ),
+        rule(
+            "A text field of a multipart form may be as large as the body.",
+            Case(
+                "raw-large-field",
+                RAW,
+                post(form(b"x" * 600_000), MULTIPART, path="/score?show=length"),
+                answers([600_000]),
+                theirs=SCRIPT_FAILED,
+            ),
+            theirs="500 for one of more than 500 kB, as for what `run()` raises.",
         ),
         rule(
             "With `@input_schema`, `run()` gets the members of the body's JSON object as keywords, converted by "

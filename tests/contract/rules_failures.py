@@ -17,8 +17,9 @@ from contract import (
     rule,
     scenario,
 )
+from rules_body import MULTIPART, form
 from rules_script import refused
-from scenarios import PLAIN, SCHEMA, SET
+from scenarios import PLAIN, RAW, SCHEMA, SET
 
 TIMED_OUT = failure(500, "Scoring timeout after 700 ms", failed="True")
 THEIR_TIMEOUT = failure(500, "Scoring timeout after 3600000 ms", failed="True")
@@ -55,6 +56,8 @@ def refused_setting(name: str, value: str, theirs: object = None) -> Case:
     return Case(f"{name}={value}", there, ended(HANGS_S), (3, Match(said)), theirs)
 
 
+RARE = ("KeyboardInterrupt", "GeneratorExit", "BaseException")
+HTML_500 = Answer(500, Match("<h1><p>Internal Server Error"), {"x-request-id": None})
 BAD = {"a wrong tensor": 400, "no such model": 400, "gone": 503, "slow": 504}
 
 GROUP = Group(
@@ -66,7 +69,13 @@ GROUP = Group(
             "for more info.` and `x-ms-run-function-failed: True`; Flask's `abort()` raises, too.",
             Case("raises", PLAIN, post("raise"), SCRIPT_FAILED),
             Case("aborts", PLAIN, post("abort"), SCRIPT_FAILED),
+            Case("aborts-413", RAW, get("/score?show=abort"), SCRIPT_FAILED),
             Case("cannot-convert", SCHEMA, post_json({"x": "no array"}), SCRIPT_FAILED),
+        ),
+        rule(
+            "So is one that raises what is no `Exception`: `KeyboardInterrupt`, a panic of a library in Rust.",
+            *(Case(f"raises-{each}", PLAIN, post(f"raise {each}"), SCRIPT_FAILED, theirs=HTML_500) for each in RARE),
+            theirs="500 with an HTML page and no headers.",
         ),
         rule(
             "The traceback is in the log, and not in the answer.",
@@ -103,6 +112,43 @@ GROUP = Group(
             "A schema script's, too.",
             schema("not-utf-8", post(b"\xff", "application/json"), 400, Match("."), theirs=INTERNAL),
             theirs="500, an unexpected internal error.",
+        ),
+        rule(
+            "One whose `Content-Encoding` is neither gzip nor deflate is answered with 415, one that cannot be "
+            "unpacked with 400, unless the script has `@rawhttp`.",
+            Case(
+                "packed-otherwise",
+                PLAIN,
+                post("x", content_encoding="br"),
+                failure(415, Match("'br'"), Accept_Encoding="gzip, deflate"),
+                theirs=answers("x"),
+            ),
+            Case(
+                "not-packed",
+                PLAIN,
+                post("x", content_encoding="gzip"),
+                failure(400, Match("^The request's body cannot be unpacked")),
+                theirs=answers("x"),
+            ),
+            theirs="`run()` gets it as it was sent.",
+        ),
+        rule(
+            "A multipart form of more than 10,000 parts is answered with 413.",
+            Case(
+                "raw-many-parts",
+                RAW,
+                post(form(*[b""] * 10_001), MULTIPART, path="/score?show=length"),
+                failure(413, "The form has more than 10000 parts. Send less in one request."),
+                theirs=SCRIPT_FAILED,
+            ),
+            Case(
+                "raw-parts",
+                RAW,
+                post(form(*[b""] * 10_000), MULTIPART, path="/score?show=length"),
+                answers([0] * 10_000),
+                theirs=SCRIPT_FAILED,
+            ),
+            theirs="500 for more than 1,000, as for what `run()` raises.",
         ),
         rule(
             "A schema script's body that is not JSON is answered with 400 `POST body could not be decoded as JSON: …`.",
@@ -176,7 +222,7 @@ GROUP = Group(
                 PLAIN,
                 replaced_by(post("exit")),
                 (SCRIPT_FAILED, "another worker"),
-                theirs=(Answer(500, Match("<h1><p>Internal Server Error"), {"x-request-id": None}), "the same worker"),
+                theirs=(HTML_500, "the same worker"),
             ),
             theirs="500 with an HTML page and no headers; the worker goes on.",
         ),

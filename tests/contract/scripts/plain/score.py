@@ -1,5 +1,6 @@
 """Answers with what the request's body names, in the styles that scripts have; an unknown body comes back."""
 
+import builtins
 import json
 import logging
 import os
@@ -91,6 +92,8 @@ ANSWERS = {
 def run(data, request_headers, unused=None):
     if data == "raise":
         raise ValueError("a secret of the script")
+    if data.startswith("raise "):
+        raise getattr(builtins, data.removeprefix("raise "))("a secret of the script")
     if data == "timeout error":
         raise TimeoutError("the database took too long")
     if data == "headers":

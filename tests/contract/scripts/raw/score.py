@@ -20,6 +20,12 @@ def run(request):
         return request.get_json()
     if show == "form":
         return request.form.to_dict()
+    if show == "packed":
+        return [request.headers["Content-Encoding"], request.get_data().decode("latin-1")]
+    if show == "length":
+        return [len(value) for value in request.form.getlist("field")]
+    if show == "abort":
+        flask.abort(413)
     if show == "file":
         return [request.files["image"].filename, request.files["image"].read().decode("latin-1")]
     if show == "cors":
