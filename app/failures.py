@@ -30,9 +30,9 @@ def answer_to(error: Exception, environ: dict[str, Any]) -> Response:
 def _scoring_error(error: ScoringError) -> Response:
     """The log gets the traceback of one that somebody has to mend."""
     if error.status >= 500 and error.retry_after_s is None:
-        LOG.error("%s", error.sentence, exc_info=error.__cause__)
+        LOG.error("%s", log.one_line(error.sentence), exc_info=error.__cause__)
     else:
-        LOG.info("%s %s: %s", error.status, error.code, error.sentence)
+        LOG.info("%s %s: %s", error.status, error.code, log.one_line(error.sentence))
     if isinstance(error, ScriptExits):
         os.kill(os.getpid(), signal.SIGTERM)  # Gunicorn lets the worker finish its requests and starts another
     return errors.answer(error, log.request_id.get())
@@ -48,7 +48,7 @@ def _http_error(error: HTTPException, method: str, path: str) -> Response:
         message = error.description or error.name
     status = error.code or 500
     code = errors.code_of(status)
-    LOG.info("%s %s: %s", status, code, message)
+    LOG.info("%s %s: %s", status, code, log.one_line(message))
     response = Response(status=status, headers=error.get_headers(), content_type="application/json")
     response.set_data(errors.body(message, code, log.request_id.get()))
     response.headers[answer.RUN_FAILED] = "False"

@@ -1,6 +1,8 @@
 """Raises, where the request says so, what it names."""
 
 import builtins
+import json
+import logging
 import os
 
 import flask
@@ -59,6 +61,15 @@ def spawned(name):
     return "spawned"
 
 
+def value_error(text):
+    raise ValueError(text)
+
+
+def logs(text):
+    logging.getLogger("my.script").info("%s", text)
+    return "logged"
+
+
 WHERE = {
     "run": raise_,
     "coroutine": awaited,
@@ -72,5 +83,8 @@ WHERE = {
 def run(data):
     if data == "pid":
         return os.getpid()
+    if data.startswith("{"):
+        said = json.loads(data)
+        return (value_error if said["raise"] else logs)(said["text"])
     where, name = data.split(" ")
     return WHERE[where](name)
