@@ -26,7 +26,7 @@ def chunked(service, text):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("where", ["run", "coroutine", "answer"])
+@pytest.mark.parametrize("where", ["run", "coroutine", "conversion", "answer"])
 @pytest.mark.parametrize("ask", [whole, chunked])
 def test_what_is_no_exception_is_a_failure_of_the_script_and_counted(raises, ask, where, kind):
     pid = whole(raises, "pid").json()

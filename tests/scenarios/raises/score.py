@@ -8,6 +8,8 @@ import os
 import flask
 import gevent
 from greenlet import GreenletExit
+from inference_schema.parameter_types.abstract_parameter_type import AbstractParameterType
+from inference_schema.schema_decorators import input_schema
 
 
 class PanicException(BaseException):
@@ -41,7 +43,7 @@ def closed(name):
     return response
 
 
-def flawed(_):
+def flawed(name):
     return flask.Response("x", headers={"X-Own": "no\x01header"})
 
 
@@ -61,6 +63,21 @@ def spawned(name):
     return "spawned"
 
 
+class Unconvertible(AbstractParameterType):
+    """Raises while inference-schema converts a value for run()."""
+
+    def input_to_swagger(self):
+        return {"type": "integer", "example": self.sample_input}
+
+    def deserialize_input(self, name):
+        raise error(name)
+
+
+@input_schema("name", Unconvertible(1))
+def converted(name):
+    return name
+
+
 def value_error(text):
     raise ValueError(text)
 
@@ -73,6 +90,7 @@ def logs(text):
 WHERE = {
     "run": raise_,
     "coroutine": awaited,
+    "conversion": converted,
     "close": closed,
     "answer": Unwritable,
     "greenlet": spawned,
@@ -87,4 +105,4 @@ def run(data):
         said = json.loads(data)
         return (value_error if said["raise"] else logs)(said["text"])
     where, name = data.split(" ")
-    return WHERE[where](name)
+    return WHERE[where](name=name)
