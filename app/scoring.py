@@ -52,8 +52,10 @@ class Scoring:
         except Exception:
             raise
         except BaseException as error:
+            if deadline.doing in ("receiving the body", "waiting for a place"):
+                raise  # GreenletExit of one that is stopped before run()
             # The script's: a panic of a library in Rust, func_timeout's, gevent.Timeout, KeyboardInterrupt. This
-            # service raises none at a request but Expired, and a signal raises none in a worker.
+            # service raises none in run() but Expired, and a signal raises none in a worker.
             raise ScriptFailed(FAILED) from error
 
     def _score(self, environ: Environ, deadline: Deadline) -> Answer | Response:

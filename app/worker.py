@@ -167,7 +167,7 @@ class Worker(GeventWorker):
         if isinstance(addr, tuple) and not isinstance(client, ssl.SSLSocket):
             try:
                 unread = self._serve_plain(listener.getsockname(), connection, addr)
-            except (NoMoreData, OSError):  # the other end has hung up
+            except (NoMoreData, OSError, gevent.GreenletExit):  # the other end has hung up, or this one is to
                 unread = b""
             except BaseException as error:  # as Gunicorn's handle() does
                 self.handle_error(None, client, addr, error)
