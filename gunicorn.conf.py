@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from gevent import monkey
-from scoregate import announcement, log
+from scoregate import announcement, keys, log
 from scoregate.settings import SettingError, Settings
 
 try:
@@ -50,6 +50,11 @@ metrics_directory = Path(tempfile.gettempdir(), f"metrics-{os.getpid()}")
 metrics_directory.mkdir(exist_ok=True)  # a reload comes here again
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_directory)
 started_in = Path.cwd()
+
+
+def on_starting(arbiter: Any) -> None:  # noqa: ANN401 - our Arbiter
+    """Give the master the keys that its workers begin with."""
+    arbiter.keys = keys.key_ring(tuple(settings.auth_keys), settings.auth_keys_file)
 
 
 def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - our Worker

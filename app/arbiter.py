@@ -14,6 +14,7 @@ from gunicorn.app.wsgiapp import WSGIApplication
 from gunicorn.errors import HaltServer
 
 from .balance import Count
+from .keys import KeyRing
 from .lifecycle import Lifecycle
 
 LOG = logging.getLogger("scoregate")
@@ -25,6 +26,7 @@ class Arbiter(arbiter.Arbiter):
     """The master of the workers."""
 
     WORKERS: ClassVar[dict[int, Any]]  # pid: Worker, whose module may only be imported in a worker
+    keys: KeyRing
 
     def __init__(self, app: WSGIApplication) -> None:
         self._lifecycle = Lifecycle(app.cfg.workers)
@@ -56,6 +58,7 @@ class Arbiter(arbiter.Arbiter):
 
     def manage_workers(self) -> None:
         """Start the workers that are missing; stop those that have others in their place."""
+        self.keys.look()
         ready = self._lifecycle.ready_workers()
         workers = sorted(self.WORKERS.values(), key=lambda each: (each.pid in ready, each.age))
         wanted = [each for each in workers if each.age >= self._oldest_wanted]

@@ -18,6 +18,7 @@ class Kind(NamedTuple):
 
     parse: Callable[[str], Any]  # raises ValueError or KeyError
     allowed: str
+    secret: bool = False  # whether the value is to be kept out of messages
 
 
 class Rule(NamedTuple):
@@ -35,8 +36,9 @@ class Rule(NamedTuple):
         try:
             return self.kind.parse(text)
         except (ValueError, KeyError, OSError):
+            given = "" if self.kind.secret else f"={text!r}"
             raise SettingError(
-                f"{name or self.names[0]}={text!r} is not {self.kind.allowed}. "
+                f"{name or self.names[0]}{given} is not {self.kind.allowed}. "
                 f"Correct it, or leave it out for the default {self.default!r}."
             ) from None
 
@@ -59,14 +61,27 @@ def _directory(text: str) -> Path:
 
 
 def _list(text: str) -> list[str]:
-    return [each.strip() for each in text.split(",") if each.strip()]
+    members = [each.strip() for each in text.split(",") if each.strip()]
+    if text and not members:
+        raise ValueError(text)
+    return members
+
+
+def _keys(text: str) -> list[str]:
+    keys = _list(text)
+    if any(len(key.split()) > 1 for key in keys):
+        raise ValueError
+    return keys
+
+
+def _file(text: str) -> Path | None:
+    return Path(text).absolute() if text else None  # not resolved: Kubernetes replaces a secret by turning a link
 
 
 def _readable_file(text: str) -> Path | None:
-    if not text:
-        return None
-    Path(text).read_bytes()
-    return Path(text).absolute()  # not resolved: Kubernetes replaces a secret by turning a symbolic link
+    if file := _file(text):
+        file.read_bytes()
+    return file
 
 
 def _flags(text: str) -> str:
@@ -81,7 +96,9 @@ PORT = _whole(1, 65535)
 TEXT = Kind(str, "a text")
 PATH = Kind(lambda text: Path(text).resolve(), "a path")
 DIRECTORY = Kind(_directory, "a directory that exists")
-LIST = Kind(_list, "a list")
+LIST = Kind(_list, "a list with commas between its members")
+KEYS = Kind(_keys, "a list of keys with commas between them, each without a blank inside", secret=True)
+FILE = Kind(_file, "a path")
 READABLE_FILE = Kind(_readable_file, "a file that can be read")
 FLAGS = Kind(_flags, "flags, quoted as in a shell")
 SWITCH = Kind(lambda text: _SWITCH_WORDS[text.lower()], "on or off")
@@ -224,15 +241,16 @@ class Settings:
     auth_keys: list[str] = _setting(
         "AUTH_KEYS",
         default="",
-        kind=LIST,
+        kind=KEYS,
         meaning="Keys that open `/score`, with commas between them: `Authorization: Bearer <key>`. "
         "Without any, it is open to all.",
     )
     auth_keys_file: Path | None = _setting(
         "AUTH_KEYS_FILE",
         default="",
-        kind=READABLE_FILE,
-        meaning="File with further keys, one a line; taken up within a second when it has changed.",
+        kind=FILE,
+        meaning="File with further keys, one a line, `#` before a comment; taken up within a second when it has "
+        "changed.",
     )
     tls_cert_file: Path | None = _setting(
         "TLS_CERT_FILE",

@@ -23,6 +23,7 @@ from supervisor.options import ServerOptions  # type: ignore[import-untyped]
 from supervisor.states import SupervisorStates  # type: ignore[import-untyped]
 from supervisor.supervisord import Supervisor  # type: ignore[import-untyped]
 
+from . import keys
 from .lifecycle import Lifecycle, State
 from .settings import SettingError, Settings
 
@@ -199,6 +200,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the service. arguments: those of supervisord. Returns the exit code."""
     try:
         settings = Settings.from_environ(os.environ)
+        keys.check_file(settings)
         refuse_taken_ports(settings)
     except SettingError as error:
         print(error, file=sys.stderr)  # noqa: T201

@@ -1,6 +1,8 @@
 """Who may come in: keys."""
 
 import http.client
+import os
+import signal
 from contextlib import closing
 
 import pytest
@@ -15,12 +17,14 @@ def bearer(key):
 
 
 @pytest.fixture(scope="module")
-def locked(start_module):
-    env = {"AUTH_KEYS": "first, second", "AUTH_METRICS": "on", "AUTH_API_DOCUMENT": "on"}
+def locked(start_module, tmp_path_factory):
+    file = tmp_path_factory.mktemp("keys") / "keys"
+    file.write_text("# key of team A\nkey-of-team-A\r\n\n  key-of-team-B  \n#key-of-nobody\nkey#of-team-C")
+    env = {"AUTH_KEYS": "first, second", "AUTH_KEYS_FILE": file, "AUTH_METRICS": "on", "AUTH_API_DOCUMENT": "on"}
     return start_module(APP_ROOT=SCENARIOS / "answers", TRITON="off", **env).wait_ready()
 
 
-@pytest.mark.parametrize("key", ["first", "second"])
+@pytest.mark.parametrize("key", ["first", "second", "key-of-team-A", "key-of-team-B", "key#of-team-C"])
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer"])
 def test_either_key_opens(locked, key, scheme):
     assert locked.score("dict", headers={"Authorization": f"{scheme} {key}"}).json() == {"a": 1}
@@ -33,6 +37,10 @@ def test_either_key_opens(locked, key, scheme):
         bearer(""),
         bearer("firs"),
         bearer("first, second"),
+        bearer("of"),
+        bearer("#"),
+        bearer("#key-of-nobody"),
+        bearer("# key of team A"),
         bearer("Ünicode".encode().decode("latin-1")),
         {"Authorization": "Basic first"},
         {"Authorization": "first"},
@@ -83,27 +91,79 @@ def test_no_key_is_ever_logged(locked):
     assert ("first" in log, "second" in log) == (False, False)
 
 
+def test_short_keys_are_one_warning(locked):
+    assert locked.wait_log("POST http").count("WARNING") == 1
+    assert locked.log.read_text().count("A key has fewer than 16 characters") == 1
+
+
 def test_a_changed_file_is_taken_up_without_restart(start, tmp_path):
     file = tmp_path / "keys"
-    file.write_text("old\n")
-    service = start(APP_ROOT=SCENARIOS / "answers", TRITON="off", AUTH_KEYS_FILE=file).wait_ready()
+    file.write_text("old-and-long-enough\n")
+    env = {"APP_ROOT": SCENARIOS / "answers", "TRITON": "off", "AUTH_KEYS_FILE": file, "WORKER_COUNT": 2}
+    service = start(**env).wait_ready()
+    assert "fewer than 16" not in service.wait_log("POST http")
 
     def status(key):
         return service.score("dict", headers=bearer(key)).status_code
 
-    assert (status("old"), status("new")) == (200, 401)
-    (tmp_path / "next").write_text("new\nold\n")
-    (tmp_path / "next").replace(file)  # as Kubernetes does with a mounted secret
-    wait_until(lambda: status("new") == 200, 10, "the new key opens", service.log)
-    assert status("old") == 200
-    (tmp_path / "next").write_text("new\n")
-    (tmp_path / "next").replace(file)
-    wait_until(lambda: status("old") == 401, 10, "the old key does not", service.log)
+    def replace(text):  # as Kubernetes does with a mounted secret
+        (tmp_path / "next").write_text(text)
+        (tmp_path / "next").replace(file)
+
+    def always(key, wanted):
+        """Whether each worker answers so, in all likelihood."""
+        return {status(key) for _ in range(12)} == {wanted}
+
+    assert (status("old-and-long-enough"), status("new")) == (200, 401)
+    replace("new\nold-and-long-enough\n")
+    wait_until(lambda: always("new", 200), 10, "the new key opens", service.log)
+    assert status("old-and-long-enough") == 200
+    replace("new\n")
+    wait_until(lambda: always("old-and-long-enough", 401), 10, "the old key does not", service.log)
     # A secret that is being replaced opens nothing and locks nobody out.
     for change, says in ((lambda: file.write_text(""), "holds no key"), (file.unlink, "cannot be read")):
         change()
-        wait_until(lambda says=says: status("old") == 401 and says in service.log.read_text(), 10, says, service.log)
+        service.wait_log(says)
+        assert always("old-and-long-enough", 401)
         assert (status("new"), status("")) == (200, 401)
+    replace("correct horse battery\nanother\n")
+    service.wait_log(f"ERROR [{service.children('scoregate.arbiter')[0]}]")
+    for key in ("correct", "horse", "battery", "correct horse battery", "another"):
+        assert always(key, 401)
+    # A worker that starts beside this file has the keys of the others.
+    for worker in (workers := service.children("scoregate.arbiter")[1:]):
+        os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: service.metric("scoregate_worker_restarts_total") == 2, 30, "others", service.log)
+    service.wait_ready()
+    assert not set(workers) & set(service.children("scoregate.arbiter"))
+    assert always("new", 200)
+    assert always("another", 401)
+    assert service.stop() == 0
+    log = service.log.read_text()
+    (line,) = [line for line in log.splitlines() if " ERROR " in line and "AUTH_KEYS" in line]
+    assert line.endswith(f"{file} is refused: line 1 is a key with a blank inside. The keys stay as they are.")
+    assert "horse" not in log
+
+
+@pytest.mark.parametrize(
+    ("keys", "text", "message"),
+    [
+        (",", None, "AUTH_KEYS is not a list of keys with commas between them, each without a blank inside."),
+        (" ", None, "AUTH_KEYS is not a list of keys"),
+        ("first,sec ond", None, "AUTH_KEYS is not a list of keys"),
+        ("", "good\ncorrect horse battery\n", "line 2 is a key with a blank inside. Write one key a line"),
+        ("", " # no comment\n", "line 1 is a key with a blank inside"),
+    ],
+)
+def test_keys_that_cannot_be_meant_so_stop_the_start(start, tmp_path, keys, text, message):
+    file = tmp_path / "keys"
+    file.write_text(text or "")
+    env = {"AUTH_KEYS": keys} | ({"AUTH_KEYS_FILE": file} if text else {})
+    service = start(APP_ROOT=SCENARIOS / "answers", TRITON="off", **env)
+    assert service.wait_end() == 3
+    (line,) = service.log.read_text().splitlines()
+    assert message in line
+    assert not any(secret in line for secret in ("ond", "horse"))
 
 
 def test_a_file_that_cannot_be_read_stops_the_start(start, tmp_path):
