@@ -29,10 +29,14 @@ LOG = logging.getLogger("scoregate")
 HEAD_BYTES = 8190  # as long as Gunicorn lets one line be
 IN_A_ROW = 4  # receives of a body, a moment at most, until the other greenlets have their turn
 FIELDS = 100  # Gunicorn's limit_request_fields
+HEADS = 256  # that are remembered
 
 _LINE = b"POST /score HTTP/1.1\r\n"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 _LENGTH = re.compile(r"[0-9]{1,15}")
+_AUTHORIZATION = b"\r\nauthorization:"
+_SECRET = re.compile("AUTHORIZATION|COOKIE|KEY|TOKEN|SECRET")  # in a header's name
+_heads: dict[bytes, dict[str, str]] = {}  # callers send the same again and again
 # Names, as in the environ, of headers that change how a request is read or answered.
 SPECIAL = frozenset(("HTTP_TRANSFER_ENCODING", "HTTP_EXPECT", "HTTP_UPGRADE", "HTTP_HTTP2_SETTINGS", "HTTP_TE"))
 _STATUS = re.compile(r"[2-9][0-9]{2} [ -~]*")
@@ -159,9 +163,28 @@ def _close(chunks: Any) -> None:  # noqa: ANN401 - what an application returned
         LOG.exception("The answer was sent, but what the script does after it failed.")
 
 
-@lru_cache(256)  # callers send the same again and again
 def _fields(head: bytes) -> dict[str, str] | None:
-    """Read the headers, named as in the environ; None if they are not plain."""
+    """Read the headers, named as in the environ; None if they are not plain.
+
+    A head is remembered without its Authorization, and not at all if another header may hold a secret.
+    """
+    if fields := _heads.get(head):
+        return fields
+    start = head.lower().find(_AUTHORIZATION)
+    if start < 0:
+        return _read(head)
+    end = head.find(b"\r\n", start + 2)
+    if end < 0:
+        end = len(head)
+    others = head[:start] + head[end:]
+    fields = _heads.get(others) or _read(others)
+    value = head[start + len(_AUTHORIZATION) : end].decode("latin-1")
+    if not fields or "HTTP_AUTHORIZATION" in fields or len(fields) == FIELDS:
+        return None
+    return fields | {"HTTP_AUTHORIZATION": value.strip(" ")} if value.isascii() and value.isprintable() else None
+
+
+def _read(head: bytes) -> dict[str, str] | None:
     lines = head.decode("latin-1").split("\r\n")
     if not head.isascii() or not "".join(lines).isprintable():  # a tab is allowed, and Gunicorn's to read
         return None
@@ -175,7 +198,13 @@ def _fields(head: bytes) -> dict[str, str] | None:
         return None
     if "HTTP_HOST" not in fields or fields.get("HTTP_CONNECTION", "keep-alive").lower() != "keep-alive":
         return None
-    return fields if _LENGTH.fullmatch(fields.get("CONTENT_LENGTH", "")) else None
+    if not _LENGTH.fullmatch(fields.get("CONTENT_LENGTH", "")):
+        return None
+    if not _SECRET.search(" ".join(fields)):
+        if len(_heads) == HEADS:
+            _heads.clear()
+        _heads[head] = fields
+    return fields
 
 
 @lru_cache(256)
