@@ -31,7 +31,7 @@ def create_app() -> Flask:
     lifecycle = Lifecycle(settings.worker_count)
     triton = TritonServer(settings) if settings.triton else None
     hand_to_scripts(triton.url if triton else None, settings.instance)
-    azure_names.install(settings.model_dir)
+    azure_names.install(settings.model_dir, settings.app_root)
     fast_json.hand_to_scripts()
     try:
         script = EntryScript(settings)

@@ -1,9 +1,11 @@
 """Azure ML's names that scripts import: rawhttp, AMLRequest, AMLResponse, Model."""
 
+import importlib
 import importlib.util
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, TypeVar
@@ -17,6 +19,8 @@ from .errors import TooManyParts
 FORM_PARTS = 10_000  # each takes memory beyond its bytes
 
 Run = TypeVar("Run", bound=Callable[..., Any])
+
+MODELS = "azureml-models"  # the directory of models on Azure ML
 
 
 class _FormParser(FormDataParser):
@@ -80,55 +84,73 @@ def rawhttp(run: Run) -> Run:
 class Model:
     """azureml.core.Model as far as a script needs it where no workspace is: to find a model's files."""
 
-    directory: ClassVar[Path] = Path()
+    places: ClassVar[Sequence[Path]] = ()
 
     @classmethod
     def get_model_path(cls, model_name: str, version: int | None = None, _workspace: object = None) -> str:
-        """Find <model>/<version>/ (the highest if none is given), or <model>, in the model directory.
+        """Find <model>/<version>/ (the highest if none is given), or <model>, in the first place that has it.
 
         A version that holds a single file or directory stands for that one. Raises FileNotFoundError.
+        Source: azureml-core 1.61, core/model.py, which looks in the working directory.
         """
-        model = cls.directory / model_name
-        versions = sorted((int(each.name) for each in model.glob("*") if each.name.isdecimal()), reverse=True)
-        if version in versions or (version is None and versions):
-            chosen = model / str(versions[0] if version is None else version)
-            inside = list(chosen.iterdir())
-            return str(inside[0] if len(inside) == 1 else chosen)
-        if model.exists() and version is None:
-            return str(model)
-        there = ", ".join(sorted(each.name for each in cls.directory.glob("*"))) or "nothing"
+        here = Path.cwd()
+        places = list(dict.fromkeys([*cls.places, here / MODELS, here]))
+        for place in places:
+            if found := _in(place / model_name, version):
+                return str(found)
+        there = ", ".join(sorted(each.name for each in places[0].glob("*"))) or "nothing"
         asked = f"{model_name!r}, version {version}," if version else repr(model_name)
-        raise FileNotFoundError(f"No model {asked} in {cls.directory}, which holds {there}.")
+        others = ", ".join(map(str, places[1:]))
+        raise FileNotFoundError(f"No model {asked} in {places[0]}, which holds {there}, nor in {others}.")
 
 
-def install(model_dir: Path) -> None:
-    """Make the names importable, the same objects under each of them; a package that is installed keeps its others."""
-    Model.directory = model_dir
+def _in(model: Path, version: int | None) -> Path | None:
+    versions = sorted((int(each.name) for each in model.glob("*") if each.name.isdecimal()), reverse=True)
+    if version in versions or (version is None and versions):
+        chosen = model / str(versions[0] if version is None else version)
+        inside = list(chosen.iterdir())
+        return inside[0] if len(inside) == 1 else chosen
+    return model if version is None and model.exists() else None
+
+
+def install(model_dir: Path, app_root: Path) -> None:
+    """Make the names importable, the same objects under each of them, also beside installed packages of Azure's.
+
+    azureml-core, where it is installed, keeps its own Model, with all that belongs to it.
+    """
+    # On Azure ML the directory of a deployment with one model is azureml-models/<model>/<version>.
+    all_models = [each for each in model_dir.parents[1:2] if each.name == MODELS]
+    Model.places = [model_dir, *all_models, app_root / MODELS]
     request, response = {"rawhttp": rawhttp, "AMLRequest": AMLRequest}, {"AMLResponse": AMLResponse}
     for package in ("azureml.contrib.services", "azureml_inference_server_http.api"):
-        _module(package, request | response, replace=True)
-        _module(f"{package}.aml_request", request, replace=True)
-        _module(f"{package}.aml_response", response, replace=True)
-    _module("azureml.core", {"Model": Model})
-    _module("azureml.core.model", {"Model": Model})
+        _put(package, request | response)
+        _put(f"{package}.aml_request", request)
+        _put(f"{package}.aml_response", response)
+    if not _installed("azureml.core"):
+        _put("azureml.core", {"Model": Model})
+        _put("azureml.core.model", {"Model": Model})
 
 
-def _module(name: str, members: Mapping[str, object], replace: bool = False) -> None:
-    parent, _, last = name.rpartition(".")
-    if parent and parent not in sys.modules:
-        _module(parent, {})
-    if not replace and _installed(name):
-        return
-    module = ModuleType(name, f"{', '.join(members)} as scripts for Azure ML import it.")
-    module.__path__ = []
+def _put(name: str, members: Mapping[str, object]) -> ModuleType:
+    """Make a module, in the place of an installed one of this name."""
+    module = importlib.util.module_from_spec(ModuleSpec(name, None, is_package=True))
     vars(module).update(members)
     sys.modules[name] = module
+    parent, _, last = name.rpartition(".")
     if parent:
-        setattr(sys.modules[parent], last, module)
+        setattr(_package(parent), last, module)
+    return module
+
+
+def _package(name: str) -> ModuleType:
+    """Get the package that is there, that is installed, or an empty one of ours."""
+    if module := sys.modules.get(name):
+        return module
+    return importlib.import_module(name) if _installed(name) else _put(name, {})
 
 
 def _installed(name: str) -> bool:
     try:
         return importlib.util.find_spec(name) is not None
-    except ModuleNotFoundError:
+    except ModuleNotFoundError:  # nor is its parent
         return False

@@ -167,11 +167,11 @@ class Settings:
         kind=DIRECTORY,
         meaning="Working directory of the entry script; the script's path starts here.",
     )
-    entry_script: Path = _setting(
+    script: str = _setting(
         "ENTRY_SCRIPT",
         "AZUREML_ENTRY_SCRIPT",
         default="",
-        kind=Kind(Path, "a path"),
+        kind=TEXT,
         meaning="The script with `init()` and `run()`, relative to `APP_ROOT`. Left out: `score.py` in `APP_ROOT`, "
         "or `examples/digits/score.py` when `APP_ROOT` is left out, too.",
     )
@@ -302,11 +302,13 @@ class Settings:
             raise SettingError(f"TLS_{given}_FILE is set, but TLS_{missing}_FILE is not. Set both, or neither.")
         # Whoever names an application root has a script of their own there, as on Azure ML.
         own_root = environ.get("APP_ROOT") or environ.get("AML_APP_ROOT")
-        script = environ.get("ENTRY_SCRIPT") or environ.get("AZUREML_ENTRY_SCRIPT")
-        values["entry_script"] = values["app_root"] / (
-            script or ("score.py" if own_root else "examples/digits/score.py")
-        )
+        values["script"] = values["script"] or ("score.py" if own_root else "examples/digits/score.py")
         return cls(**values)
+
+    @property
+    def entry_script(self) -> Path:
+        """The script with init() and run()."""
+        return self.app_root / self.script
 
     @property
     def stop_s(self) -> int:

@@ -157,7 +157,10 @@ def environment(settings: Settings, directory: Path) -> dict[str, str]:
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",  # `python3` and `gunicorn` are this Python's
         "PYTHONUNBUFFERED": "1",  # what a script prints reaches the log at once
         "TMPDIR": str(directory),
-        "AZUREML_MODEL_DIR": str(settings.model_dir),  # where scripts look for files beside the models
+        # Scripts read Azure ML's names, whichever of ours, or which default, has set them.
+        "AZUREML_MODEL_DIR": str(settings.model_dir),
+        "AML_APP_ROOT": str(settings.app_root),
+        "AZUREML_ENTRY_SCRIPT": settings.script,
         "ALLOW_NO_MODELS": "on" if settings.allow_no_models else "off",
         "TRITON": "on" if settings.triton else "off",
         "TRITON_HTTP_PORT": str(settings.triton_http_port),

@@ -164,9 +164,11 @@ GROUP = Group(
         ),
         rule(
             "`azureml.core.Model.get_model_path(name, version=None)`, also from `azureml.core.model`, finds a model in "
-            "`AZUREML_MODEL_DIR`: the one file or folder in `<name>/<version>/`, the highest version if none is given, "
-            "or `<name>`.",
+            "`AZUREML_MODEL_DIR`, else in `azureml-models/` below `AML_APP_ROOT` or the working directory: the one "
+            "file or folder in `<name>/<version>/`, the highest version if none is given, or `<name>`.",
             model_path("digits", "two"),
+            model_path("flowers", "four"),
+            model_path("flowers:3", "three"),
             model_path("digits:1", "one"),
             model_path("labels.txt", "cat"),
             theirs="`ModuleNotFoundError`: azureml-core is another package and not installed.",

@@ -5,6 +5,7 @@ import json
 from asks import line_with, logged, on_health_port, pids, replaced_by
 from contract import (
     JSON,
+    SCRIPT_FAILED,
     Answer,
     Case,
     Group,
@@ -63,8 +64,14 @@ GROUP = Group(
             Case("preloaded", PRELOADED, imported_in, "parent"),
         ),
         rule(
-            "`AZUREML_MODEL_DIR` reaches the script in its environment.",
-            Case("model-dir", PLAIN, post("model directory"), answers(str(SCRIPTS / "plain"))),
+            "`AZUREML_MODEL_DIR`, `AML_APP_ROOT` and `AZUREML_ENTRY_SCRIPT` reach the script in its environment.",
+            Case("environment", PLAIN, post("environment"), answers([*[str(SCRIPTS / "plain")] * 2, "score.py"])),
+        ),
+        rule(
+            "So they do when a file or a default sets them, the directories absolute, and the script's path relative "
+            "to `AML_APP_ROOT`.",
+            Case("environment-by-file", BY_FILE, post("entry script"), answers("score.py"), theirs=SCRIPT_FAILED),
+            theirs="They do not, and `os.environ[…]` raises.",
         ),
         rule(
             "`SERVICE_NAME` and `SERVICE_VERSION` are `/swagger.json`'s title and version; else they are `ML service` "

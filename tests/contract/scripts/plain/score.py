@@ -81,7 +81,7 @@ ANSWERS = {
     "pid": os.getpid,
     "calls of init": lambda: CALLS["init"],
     "module": lambda: [__name__, __file__, str(Path.cwd())],
-    "model directory": lambda: os.environ["AZUREML_MODEL_DIR"],
+    "environment": lambda: [os.environ[n] for n in ("AZUREML_MODEL_DIR", "AML_APP_ROOT", "AZUREML_ENTRY_SCRIPT")],
     "debug": lambda: log(logging.DEBUG),
     "info": lambda: log(logging.INFO),
     "warning": lambda: log(logging.WARNING),
