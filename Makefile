@@ -17,10 +17,11 @@ run: install
 reload:
 	@kill -HUP "$$(cat "$${TMPDIR:-/tmp}/scoregate-$$(id -u)-$${PORT:-5001}/gunicorn.pid")"
 
-# Ask a deployment, wherever it is, what a caller and a probe would: make smoke URL=https://… ARGS="--key …"
-URL ?= http://localhost:5001
+# Ask a deployment what a caller and a probe would: make smoke URL=https://… ARGS="--key …". Without a URL it is the
+# service on this machine, at the address that HOST and PORT say.
+URL ?=
 smoke:
-	$(in_root) $(PYTHON) examples/client/smoke.py "$(URL)" $(ARGS)
+	$(in_root) $(PYTHON) examples/client/smoke.py $(if $(URL),"$(URL)") $(ARGS)
 
 # The images, and the service in one: make docker-run IMAGE=scoregate:cpu. ARGS goes to docker build, or docker run.
 IMAGE ?= scoregate

@@ -19,9 +19,8 @@ except SettingError as error:
 
 wsgi_app = "scoregate.application:create_app()"
 worker_class = "scoregate.worker.Worker"
-bind = [f"{settings.host}:{settings.port}"]
-if settings.separate_health_endpoint:
-    bind.append(f"{settings.host}:{settings.health_port}")
+ports = [settings.port, *([settings.health_port] if settings.separate_health_endpoint else [])]
+bind = [f"[{settings.host}]:{port}" if ":" in settings.host else f"{settings.host}:{port}" for port in ports]
 if settings.tls_cert_file:
     certfile, keyfile = str(settings.tls_cert_file), str(settings.tls_key_file)
 preload_app = settings.worker_preload

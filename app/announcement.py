@@ -1,11 +1,15 @@
 """What a service that has just become ready tells the person who started it."""
 
+import ipaddress
 import os
+import socket
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from .settings import Settings
 from .triton import ModelState
+
+ALL = ("0.0.0.0", "::")  # noqa: S104 - every address of a machine
 
 
 def ready(settings: Settings, models: Sequence[ModelState], started_in: Path) -> str:
@@ -17,7 +21,8 @@ def ready(settings: Settings, models: Sequence[ModelState], started_in: Path) ->
     script = os.path.relpath(settings.entry_script, started_in)
     request = settings.entry_script.parent / "request.json"
     key = ' -H "Authorization: Bearer <key>"' if settings.needs_key else ""
-    url = f"{'https' if settings.tls_cert_file else 'http'}://localhost:{settings.port}"
+    host = "localhost" if settings.host in ALL else f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"{'https' if settings.tls_cert_file else 'http'}://{host}:{settings.port}"
     data = f"@{os.path.relpath(request, started_in)}" if request.is_file() else "'{}'"
     return "\n".join(
         [
@@ -31,9 +36,18 @@ def ready(settings: Settings, models: Sequence[ModelState], started_in: Path) ->
 
 def open_to_all(settings: Settings) -> str | None:
     """Warn when whoever reaches this machine may score."""
-    if settings.needs_key or settings.host in ("localhost", "::1") or settings.host.startswith("127."):
+    if settings.needs_key or _is_loopback(settings.host):
         return None
     return f"AUTH_KEYS is not set: whoever reaches port {settings.port} may score."
+
+
+def _is_loopback(host: str) -> bool:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        address = ipaddress.ip_address(socket.getaddrinfo(host, None, family)[0][4][0])
+    except OSError:  # a name that cannot be looked up at the moment
+        return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> Iterable[str]:

@@ -3,8 +3,7 @@
 import os
 import ssl
 import sys
-import urllib.error
-import urllib.request
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 
 from .settings import Settings
 
@@ -14,16 +13,25 @@ TIMEOUT_S = 4.0
 def main() -> int:
     """Ask /health/ready; print the reason where it is not."""
     settings = Settings.from_environ(os.environ)
-    scheme = "https" if settings.tls_cert_file else "http"
     unchecked = ssl._create_unverified_context()  # noqa: S323 - it asks itself, by an address that is in no certificate
-    try:
-        url = f"{scheme}://127.0.0.1:{settings.port}/health/ready"
-        with urllib.request.urlopen(url, timeout=TIMEOUT_S, context=unchecked):  # noqa: S310
-            return 0
-    except urllib.error.HTTPError as error:
-        print(error.read().decode())  # noqa: T201
-    except OSError as error:
-        print(error)  # noqa: T201
+    failure: Exception | None = None
+    for address in settings.local_addresses:
+        if settings.tls_cert_file:
+            connection: HTTPConnection = HTTPSConnection(address, settings.port, timeout=TIMEOUT_S, context=unchecked)
+        else:
+            connection = HTTPConnection(address, settings.port, timeout=TIMEOUT_S)
+        try:
+            connection.request("GET", "/health/ready")
+            answer = connection.getresponse()
+            if answer.status == 200:
+                return 0
+            print(answer.read().decode())  # noqa: T201
+            return 1
+        except (OSError, HTTPException) as error:
+            failure = error
+        finally:
+            connection.close()
+    print(failure)  # noqa: T201
     return 1
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -60,6 +61,20 @@ def _directory(text: str) -> Path:
     return path
 
 
+def _host(text: str) -> str:
+    """Write an address in its shortest form, an IPv6 one without brackets; a name stays. Raises OSError, ValueError."""
+    host = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if "%" in host:  # Gunicorn knows no scopes
+        raise ValueError(text)
+    family = socket.AF_INET6 if ":" in host or host != text else socket.AF_INET
+    try:
+        return str(socket.getaddrinfo(host, None, family, flags=socket.AI_NUMERICHOST)[0][4][0])
+    except socket.gaierror:
+        if family == socket.AF_INET6:
+            raise
+        return host
+
+
 def _list(text: str) -> list[str]:
     members = [each.strip() for each in text.split(",") if each.strip()]
     if text and not members:
@@ -92,6 +107,7 @@ def _flags(text: str) -> str:
 _SWITCH_WORDS = {"on": True, "true": True, "1": True, "off": False, "false": False, "0": False}
 _LEVELS = {level: level for level in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")}
 
+HOST = Kind(_host, "an IP address or a name")
 PORT = _whole(1, 65535)
 TEXT = Kind(str, "a text")
 PATH = Kind(lambda text: Path(text).resolve(), "a path")
@@ -126,7 +142,12 @@ def _setting(*names: str, default: str, kind: Kind, meaning: str) -> Any:  # noq
 class Settings:
     """All settings, validated; paths are absolute. Azure ML's names for a field stand behind ours."""
 
-    host: str = _setting("HOST", default="0.0.0.0", kind=TEXT, meaning="Address that the service listens on.")  # noqa: S104
+    host: str = _setting(
+        "HOST",
+        default="0.0.0.0",  # noqa: S104
+        kind=HOST,
+        meaning="Address that the service listens on; `::` is each one, of IPv6 and IPv4.",
+    )
     port: int = _setting("PORT", default="5001", kind=PORT, meaning="Port of `/score`, the probes and `/metrics`.")
     worker_count: int = _setting("WORKER_COUNT", default="1", kind=_whole(1, 1024), meaning="Gunicorn workers.")
     worker_timeout_s: int = _setting(
@@ -309,6 +330,13 @@ class Settings:
     def entry_script(self) -> Path:
         """The script with init() and run()."""
         return self.app_root / self.script
+
+    @property
+    def local_addresses(self) -> list[str]:
+        """Where this machine reaches the service, the first that can be connected to."""
+        if self.host == "::":
+            return ["::1", "127.0.0.1"]  # the second where a container has no ::1
+        return ["127.0.0.1" if self.host == "0.0.0.0" else self.host]  # noqa: S104
 
     @property
     def stop_s(self) -> int:

@@ -6,6 +6,7 @@ service was ready, ends the service, with a non-zero code.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -139,12 +140,17 @@ def refuse_taken_ports(settings: Settings) -> None:
         ]
     with contextlib.ExitStack() as stack:  # all held until the end, so that two equal ports are found, too
         for name, host, port in ports:
-            probe = stack.enter_context(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET))
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
+                probe = stack.enter_context(socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET))
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind((host, port))
                 probe.listen()
             except OSError as error:
+                if host == settings.host and error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                    raise SettingError(
+                        f"HOST={host!r}: cannot listen on it ({error.strerror}). "
+                        "Give an address of this machine, or leave it out for all of its IPv4 addresses."
+                    ) from None
                 raise SettingError(
                     f"{name}={port}: cannot listen on it ({error.strerror}). "
                     f"Stop the program that has it, or choose another port, for example {name}={port + 10}."

@@ -42,6 +42,7 @@ SIBLINGS_S = 0.1  # between two looks whether this worker is to accept connectio
 RECEIVE_BYTES = 65536
 PAUSE_S = 0.0003  # between an answer and the next request, as of a caller on the same machine
 READ = 1  # libev's
+MAPPED = "::ffff:"  # what an IPv4 address begins with when the listener is one of IPv6
 
 
 class _Listener:
@@ -146,6 +147,8 @@ class Worker(GeventWorker):
 
     def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:  # noqa: ANN401
         """Serve a connection."""
+        if isinstance(addr, tuple) and addr[0].startswith(MAPPED):
+            addr = (addr[0].removeprefix(MAPPED), *addr[1:])
         if self._tls:
             try:
                 with gevent.Timeout(HANDSHAKE_S, TimeoutError):

@@ -1,8 +1,6 @@
 """What the service itself asks Triton: which models it serves, and its metrics."""
 
-import http.client
-import urllib.error
-import urllib.request
+from http.client import HTTPConnection, HTTPException
 from typing import NamedTuple
 
 from ..errors import TritonUnavailable
@@ -32,7 +30,7 @@ class TritonServer:
 
     def __init__(self, settings: Settings) -> None:
         self.url = f"127.0.0.1:{settings.triton_http_port}"
-        self._metrics_url = f"http://127.0.0.1:{settings.triton_metrics_port}/metrics"
+        self._metrics_port = settings.triton_metrics_port
         # Whoever takes loading into their own hands has models in the repository that are not to be served.
         self._loads_all = "--model-control-mode" not in settings.triton_extra_args
         self.may_be_empty = settings.allow_no_models
@@ -79,8 +77,14 @@ class TritonServer:
 
     def metrics(self) -> bytes:
         """Read Triton's own metrics, in the Prometheus text format. Raises TritonUnavailable."""
+        connection = HTTPConnection("127.0.0.1", self._metrics_port, timeout=PROBE_TIMEOUT_S)
         try:
-            with urllib.request.urlopen(self._metrics_url, timeout=PROBE_TIMEOUT_S) as response:  # noqa: S310
-                return bytes(response.read())
-        except (OSError, http.client.HTTPException) as error:
+            connection.request("GET", "/metrics")
+            response = connection.getresponse()
+            if response.status != 200:
+                raise HTTPException(f"status {response.status}")
+            return response.read()
+        except (OSError, HTTPException) as error:
             raise TritonUnavailable(f"No metrics from Triton: {error}.") from error
+        finally:
+            connection.close()

@@ -9,7 +9,6 @@ import signal
 import subprocess
 import tempfile
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -181,12 +180,14 @@ class Service:
 
     def regions(self) -> int:
         """Count the workers' regions of shared memory that Triton holds. Raises Gone if it does not say."""
-        url = f"http://127.0.0.1:{self.triton_port}/v2/systemsharedmemory/status"
+        connection = http.client.HTTPConnection("127.0.0.1", self.triton_port, timeout=5)
         try:
-            with urllib.request.urlopen(url, timeout=5) as response:
-                return len(json.load(response))
-        except OSError as error:
+            connection.request("GET", "/v2/systemsharedmemory/status")
+            return len(json.load(connection.getresponse()))
+        except (OSError, http.client.HTTPException) as error:
             raise Gone(f"Triton does not tell its regions: {error}") from error
+        finally:
+            connection.close()
 
     def _below(self, parent: int, text: str) -> list[int]:
         """List the children whose command line contains the text; the dead have none."""
