@@ -13,6 +13,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from prometheus_client.registry import Collector
 
 from .errors import TritonUnavailable
+from .metric_files import MetricFile
 from .triton import TritonServer
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -20,6 +21,7 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 # At each count prometheus_client asks whose file it goes to; asking the kernel took 4 % of a worker's time.
 _process = SimpleNamespace(pid=os.getpid())
 os.register_at_fork(after_in_child=lambda: setattr(_process, "pid", os.getpid()))
+values.MmapedDict = MetricFile  # type: ignore[attr-defined, assignment]
 values.ValueClass = values.MultiProcessValue(lambda: _process.pid)  # type: ignore[no-untyped-call]
 
 

@@ -28,7 +28,9 @@ def everywhere(start_module, tmp_path_factory):
     root = tmp_path_factory.mktemp("score")
     digits = (ROOT / "examples/digits/score.py").read_text().replace("def run(", "def run_digits(")
     (root / "score.py").write_text(digits + WHO)
-    return start_module(HOST="::", APP_ROOT=root, **PROXY).wait_ready()
+    service = start_module(HOST="::", APP_ROOT=root, **PROXY)
+    service.url = f"http://127.0.0.1:{service.port}"
+    return service.wait_ready()
 
 
 @pytest.fixture(scope="module")
