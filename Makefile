@@ -1,5 +1,4 @@
-# The one door to every command: make run, make reload, make smoke, make image, make docker-run, make test, make
-# contract, make bench, make chaos, make fmt, make pin.
+# The one door to every command; .PHONY below lists them.
 
 PYTHON ?= python3
 # The repository, wherever make was called from (make -C, make -f); its path may hold spaces.

@@ -46,7 +46,7 @@ logger_class = "scoregate.log.GunicornLogger"
 # The processes' metric files, none of a master that died before this one. prometheus_client reads the variable when it
 # is imported, so it is set before that.
 metrics_directory = Path(tempfile.gettempdir(), f"metrics-{os.getpid()}")
-metrics_directory.mkdir(exist_ok=True)  # a reload comes here again
+metrics_directory.mkdir(exist_ok=True)  # a process id may come again
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_directory)
 started_in = Path.cwd()
 

@@ -1,7 +1,7 @@
 """Scoregate: POST /score runs the user's entry script, which asks Triton.
 
-Nothing is imported here before it is asked for: supervisord and Gunicorn's master need the settings only, and must not
-load what belongs into a worker after gevent has patched the standard library (see application.py).
+Nothing is imported here before it is asked for: supervisord and Gunicorn's master need few of the modules, and must not
+load what belongs into a worker after gevent has patched the standard library.
 """
 
 from typing import TYPE_CHECKING, Any
