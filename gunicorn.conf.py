@@ -60,6 +60,7 @@ def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - our Worker
     """Let a new worker get ready."""
     worker.lifecycle = worker.wsgi.extensions["lifecycle"]
     worker.readiness = worker.wsgi.extensions["readiness"]
+    worker.metrics = worker.wsgi.extensions["metrics"]
     worker.readiness.start(worker.age == 1, announce)
     if prober := worker.wsgi.extensions.get("prober"):
         prober.start()

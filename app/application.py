@@ -54,6 +54,7 @@ def create_app() -> Flask:
         app.wsgi_app = Shortcut(app.wsgi_app, scoring, keys, counters, server_version)  # type: ignore[method-assign]
     app.extensions["lifecycle"] = lifecycle
     app.extensions["readiness"] = readiness
+    app.extensions["metrics"] = counters
     if triton and settings.ready_probe_s:
         app.extensions["prober"] = Prober(triton, lifecycle, settings.ready_probe_s)
     return app

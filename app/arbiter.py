@@ -59,6 +59,7 @@ class Arbiter(arbiter.Arbiter):
     def manage_workers(self) -> None:
         """Start the workers that are missing; stop those that have others in their place."""
         self.keys.look()
+        self._metrics.put_back()
         ready = self._lifecycle.ready_workers()
         workers = sorted(self.WORKERS.values(), key=lambda each: (each.pid in ready, each.age))
         wanted = [each for each in workers if each.age >= self._oldest_wanted]

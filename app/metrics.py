@@ -12,8 +12,8 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 from prometheus_client.registry import Collector
 
+from . import metric_files
 from .errors import TritonUnavailable
-from .metric_files import MetricFile
 from .triton import TritonServer
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -21,7 +21,6 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 # At each count prometheus_client asks whose file it goes to; asking the kernel took 4 % of a worker's time.
 _process = SimpleNamespace(pid=os.getpid())
 os.register_at_fork(after_in_child=lambda: setattr(_process, "pid", os.getpid()))
-values.MmapedDict = MetricFile  # type: ignore[attr-defined, assignment]
 values.ValueClass = values.MultiProcessValue(lambda: _process.pid)  # type: ignore[no-untyped-call]
 
 
@@ -80,6 +79,10 @@ class Metrics:
         self.script_seconds.observe(seconds)
         self.in_flight.dec()
 
+    def put_back(self) -> None:
+        """Write the files anew if somebody has removed them."""
+        metric_files.put_back()
+
     def worker_gone(self, pid: int) -> None:
         """Forget the gauges of a worker that has ended."""
         mark_process_dead(pid)  # type: ignore[no-untyped-call]
@@ -114,6 +117,7 @@ class _TritonUp(Collector):
 
 def page(triton: TritonServer | None) -> bytes:
     """Write the metrics of all processes, then Triton's (nv_*), in the Prometheus text format."""
+    metric_files.put_back()
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     if not triton:

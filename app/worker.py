@@ -26,6 +26,7 @@ from .awake import ShortWait
 from .balance import Count, Server
 from .invitation import invite_when_read
 from .lifecycle import Lifecycle, State
+from .metrics import Metrics
 from .readiness import Readiness
 from .sockets import close, refuse
 
@@ -76,6 +77,7 @@ class Worker(GeventWorker):
 
     lifecycle: Lifecycle
     readiness: Readiness
+    metrics: Metrics
     _keeps_connections: bool
 
     def run(self) -> None:
@@ -134,6 +136,7 @@ class Worker(GeventWorker):
         as for requests, for graceful_timeout. While the service drains, callers are sent elsewhere, answer by answer.
         """
         super().notify()
+        self.metrics.put_back()
         if self._keeps_connections and self.lifecycle.state is State.DRAINING:
             self._keeps_connections = False
             self.cfg.set("keepalive", 0)  # for what Gunicorn answers
