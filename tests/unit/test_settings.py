@@ -44,6 +44,7 @@ def test_a_variable_sets_its_field(environ, field, value):
         {"WORKER_COUNT": "many"},
         {"WORKER_COUNT": "-1"},
         {"MAX_BODY_BYTES": "0"},
+        {"AML_CORS_ORIGINS": " , "},
         {"LOG_LEVEL": "LOUD"},
         {"APP_ROOT": "/no/such"},
         {"TRITON": "perhaps"},
