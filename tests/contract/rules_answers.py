@@ -77,6 +77,39 @@ GROUP = Group(
             theirs="500, an unexpected internal error.",
         ),
         rule(
+            "In an answer that holds arrays, `NaN` and infinities are `null`.",
+            says("array with nan", answers({"scores": [0.5, None, None], "best": None}), theirs=INTERNAL),
+            theirs="500, an unexpected internal error.",
+        ),
+        rule(
+            "Dates and times of `datetime`, numpy and pandas are answered as ISO 8601, `NaT` as `null`, durations in "
+            "seconds: `2024-02-29`, `2024-02-29T12:30:00`, `PT1.5S`.",
+            says(
+                "dates",
+                answers({"day": "2024-02-29", "time": "2024-02-29T12:30:00+00:00", "took": "PT1.5S"}),
+                theirs=INTERNAL,
+            ),
+            says("dates of numpy", answers([["2024-02-29T12:30:00", None], "2024-02-29", None]), theirs=INTERNAL),
+            says("dates of pandas", answers(["2024-02-29T12:30:00", None]), theirs=INTERNAL),
+            theirs="500, an unexpected internal error.",
+        ),
+        rule(
+            "A `pandas.DataFrame` is answered as a list of records, a `Series` or an `Index` as a list; missing values "
+            "are `null`.",
+            says(
+                "frame",
+                answers([{"label": "cat", "day": "2024-02-29T00:00:00"}, {"label": None, "day": None}]),
+                theirs=INTERNAL,
+            ),
+            says("series", answers({"counts": [1, None]}), theirs=INTERNAL),
+            theirs="500, an unexpected internal error.",
+        ),
+        rule(
+            "A key of a dict may be a number of numpy's, a date, or `bytes`; it is written as such a value is.",
+            says("other keys", json_text('{"3": 1, "2024-02-29": 2, "cat": 3}'), theirs=INTERNAL),
+            theirs="500, an unexpected internal error.",
+        ),
+        rule(
             "`bytes` are answered as `application/octet-stream`.",
             says(
                 "bytes",

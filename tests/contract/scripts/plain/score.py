@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import time
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import flask
@@ -40,6 +41,16 @@ def log(level):
     return "logged"
 
 
+def of_pandas(kind):
+    import pandas as pd  # takes a second, which most starts are spared
+
+    if kind == "dates":
+        return [pd.Timestamp("2024-02-29T12:30"), pd.NaT]
+    if kind == "frame":
+        return pd.DataFrame({"label": ["cat", None], "day": pd.to_datetime(["2024-02-29", None])})
+    return {"counts": pd.Series([1, None], dtype="Int64")}
+
+
 ANSWERS = {
     "dict": lambda: {"a": 1, "b": [None, True, 2.5]},
     "list": lambda: [1, "x"],
@@ -68,6 +79,21 @@ ANSWERS = {
     "array": lambda: np.arange(6, dtype=np.float32).reshape(2, 3),
     "scalar": lambda: np.int64(7),
     "nested arrays": lambda: {"labels": np.array(["cat"]), "scores": [np.float32(0.5)]},
+    "array with nan": lambda: {"scores": np.array([0.5, np.nan, np.inf]), "best": float("nan")},
+    "dates": lambda: {
+        "day": date(2024, 2, 29),
+        "time": datetime(2024, 2, 29, 12, 30, tzinfo=UTC),
+        "took": timedelta(seconds=1.5),
+    },
+    "dates of numpy": lambda: [
+        np.array(["2024-02-29T12:30", "NaT"], "M8[ns]"),
+        np.datetime64("2024-02-29"),
+        np.datetime64("NaT"),
+    ],
+    "dates of pandas": lambda: of_pandas("dates"),
+    "frame": lambda: of_pandas("frame"),
+    "series": lambda: of_pandas("series"),
+    "other keys": lambda: {np.int64(3): 1, date(2024, 2, 29): 2, b"cat": 3},
     "bytes": lambda: b"\x00\xff",
     "generator": stream,
     "set": lambda: {1},
