@@ -1,7 +1,6 @@
 """The body of a request, for entry scripts that want more of it than text."""
 
 from functools import cached_property
-from itertools import chain
 from math import prod
 from typing import Any, Literal
 
@@ -10,6 +9,7 @@ import orjson
 import simdjson
 from numpy.typing import DTypeLike, NDArray
 
+from .casting import Misfit, cast, of_array, shape_of
 from .errors import BadInput
 
 # The number types that simdjson can copy out of a document in one go: its name, and numpy's, for each kind.
@@ -51,66 +51,59 @@ class Body:
     def json_array(self, member: str, dtype: DTypeLike = np.float32) -> NDArray[Any]:
         """Read the (nested) list of numbers that is one member of the body's JSON object.
 
-        Several times as fast as json.loads() and numpy.array(). Raises BadInput when the body is no JSON object, has no
-        such member, or that is not a list of numbers whose parts are equally long.
+        Several times as fast as json.loads() and numpy.array(). The values decide whether they fit the dtype, see
+        casting.cast(). Raises BadInput when the body is no JSON object, has no such member, or holds a misfit there;
+        the array is not made then.
         """
         wanted = np.dtype(dtype)
-        array = self._uniform(member, wanted)
-        if array is not None:
-            return array
-        # Something is out of the ordinary; numpy finds out what, or that it is fine.
-        document = self.json
-        if not isinstance(document, dict) or member not in document:
-            raise BadInput(f"The body has no member {member!r}. Send a JSON object that has one.")
+        found = self._member(member)
         try:
-            array = np.array(document[member], ndmin=1)
-        except (ValueError, OverflowError) as error:
-            raise BadInput(f"The member {member!r} is no array: {error}.") from error
-        with np.errstate(invalid="ignore"):  # compared below
-            converted = array.astype(wanted) if array.dtype.kind in "biuf" else array
-        if converted is array or (wanted.kind in "biu" and not np.array_equal(converted, array)):
-            raise BadInput(f"The member {member!r} holds something that is no {wanted.name}.")
-        return converted
+            array = _uniform(found, wanted, self.data) if isinstance(found, simdjson.Array) else None
+            return np.atleast_1d(cast(found, wanted)) if array is None else array
+        except Misfit as misfit:
+            raise BadInput(f"The member {member!r} takes {wanted.name}. The request gave {misfit}.") from misfit
 
-    def _uniform(self, member: str, dtype: np.dtype[Any]) -> NDArray[Any] | None:
-        """Read the numbers without a Python object for each, or return None."""
-        if dtype.kind not in _WIDEST:
-            return None
-        of_type, widest = _WIDEST[dtype.kind]
+    def _member(self, member: str) -> Any:  # noqa: ANN401
+        document: Any
         try:
             document = simdjson.Parser().parse(self.data)
-            found = document[member] if isinstance(document, simdjson.Object) else None
-            if not isinstance(found, simdjson.Array):
-                return None
-            shape = _shape(found)
-            numbers = np.frombuffer(found.as_buffer(of_type=of_type), widest)
-            # as_buffer() flattens whatever it gets. That the lists are as many as the shape has, and each as long,
-            # tells that there was nothing uneven to flatten. (Brackets elsewhere only lead to the slower way.)
-            lists = sum(prod(shape[:depth]) for depth in range(len(shape)))
-            brackets = np.count_nonzero(np.frombuffer(self.data, np.uint8) == ord("["))  # bytes.count() takes longer
-            if brackets != lists or not _is_even(found, shape):
-                return None
-        except (ValueError, TypeError, KeyError):
+        except (ValueError, RuntimeError):  # no JSON, or integers of more than 64 bits
+            document = self.json
+        times = sum(map(member.__eq__, document)) if isinstance(document, simdjson.Object | dict) else 0
+        if not times:
+            raise BadInput(f"The body has no member {member!r}. Send a JSON object that has one.")
+        if times == 1:
+            return document[member]
+        return [value for name, value in document.items() if name == member][-1]  # as json.loads() has it
+
+
+def _uniform(found: simdjson.Array, dtype: np.dtype[Any], data: bytes) -> NDArray[Any] | None:
+    """Read numbers without a Python object for each, or return None where that cannot be. Raises Misfit."""
+    if dtype.kind not in _WIDEST:
+        return None
+    of_type, widest = _WIDEST[dtype.kind]
+    shape = shape_of(found)
+    try:
+        numbers = np.frombuffer(found.as_buffer(of_type=of_type), widest)
+        # as_buffer() flattens whatever it gets. That the lists are as many as the shape has, and each as long, tells
+        # that there was nothing uneven to flatten. (Brackets elsewhere only lead to the slower way.)
+        lists = sum(prod(shape[:depth]) for depth in range(len(shape)))
+        brackets = np.count_nonzero(np.frombuffer(data, np.uint8) == ord("["))  # bytes.count() takes longer
+        if brackets != lists or not _is_even(found, shape):
             return None
-        converted = numbers.astype(dtype)
-        if dtype.kind != "f" and not np.array_equal(converted, numbers):
-            return None
-        return converted.reshape(shape)
+    except (ValueError, TypeError):
+        return None
+    array = of_array(numbers.reshape(shape), dtype)
+    return array if array.flags.writeable else array.copy()
 
 
-def _shape(found: Any) -> list[int]:  # noqa: ANN401 - a simdjson.Array, or what is in one
-    shape = []
-    while isinstance(found, simdjson.Array):
-        shape.append(len(found))
-        found = found[0] if len(found) else None
-    return shape
+def _is_even(lists: Any, shape: list[int]) -> bool:  # noqa: ANN401
+    """Tell whether the lists in each list are as long as the shape says; TypeError where one is a number.
 
-
-def _is_even(found: Any, shape: list[int]) -> bool:  # noqa: ANN401
-    """Tell whether the lists of each depth are as long as the first of them; TypeError where one is a number."""
-    lists = [found]
-    for length in shape[1:]:
-        lists = list(chain.from_iterable(lists))
-        if set(map(len, lists)) != {length}:
-            return False
-    return True
+    None is kept: a body may hold more of them than it has bytes for as objects of Python.
+    """
+    if len(shape) < 2 or not shape[0]:
+        return True
+    if set(map(len, lists)) != {shape[1]}:
+        return False
+    return len(shape) == 2 or all(_is_even(each, shape[1:]) for each in lists)

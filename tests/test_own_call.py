@@ -13,6 +13,13 @@ import requests
 from service import ROOT, SCENARIOS, wait_until
 
 DIGITS = ROOT / "models/triton/digits/1/model.onnx"
+KINDS = {
+    "strings": "TYPE_STRING",
+    "integers": "TYPE_INT32",
+    "bytes": "TYPE_UINT8",
+    "halves": "TYPE_FP16",
+    "booleans": "TYPE_BOOL",
+}
 ECHO = """
 import triton_python_backend_utils as pb_utils
 
@@ -31,12 +38,16 @@ class TritonPythonModel:
 """
 
 
+def deep(depth):
+    return [deep(depth - 1)] if depth else 1.0
+
+
 @pytest.fixture(scope="module")
 def own_call(start_module, tmp_path_factory):
     models = tmp_path_factory.mktemp("models") / "triton"
     (models / "digits" / "1").mkdir(parents=True)
     (models / "digits" / "1" / "model.onnx").symlink_to(DIGITS)
-    for name, data_type in {"strings": "TYPE_STRING", "integers": "TYPE_INT32"}.items():
+    for name, data_type in KINDS.items():
         (models / name / "1").mkdir(parents=True)
         (models / name / "1" / "model.py").write_text(ECHO.replace("TYPE_NAME", data_type))
     return start_module(APP_ROOT=SCENARIOS / "own_call", MODEL_DIR=models.parent).wait_ready()
@@ -69,10 +80,24 @@ def test_callers_side_by_side_get_their_own_answers(own_call, images):
 
 
 @pytest.mark.parametrize(
-    ("model", "data"), [("strings", ["one", "zwölf", ""]), ("strings", []), ("integers", [1, -2, 2**31 - 1])]
+    ("model", "data"),
+    [
+        ("strings", ["one", "zwölf", "", "a\0"]),
+        ("strings", []),
+        ("integers", [1, -2, 2**31 - 1]),
+        ("integers", [1.0, -2, 1e6]),
+        ("bytes", [0, 255]),
+        ("halves", [1, 0.5, 65504]),
+        ("booleans", [True, False]),
+    ],
 )
-def test_strings_and_integers_come_back(own_call, model, data):
+def test_values_that_fit_come_back(own_call, model, data):
     assert own_call.score({"do": "echo", "model": model, "data": data}).json() == data
+
+
+def test_nan_and_infinities_fit_float_types(own_call):
+    given = b'{"do": "echo", "model": "halves", "data": [NaN, Infinity, -Infinity, 1]}'
+    assert own_call.score(given).json() == [None, None, None, 1.0]
 
 
 @pytest.mark.parametrize(
@@ -80,12 +105,30 @@ def test_strings_and_integers_come_back(own_call, model, data):
     [
         ({"do": "digits", "data": [[1.0] * 63]}, "takes FP32 [-1, 64]. The request gave float32 [1, 63]."),
         ({"do": "digits", "data": [1.0] * 64}, "The request gave float32 [64]."),
-        ({"do": "digits", "data": [[1, 2], [3]]}, "The member 'data' is no array"),
-        ({"do": "digits", "data": ["x"]}, "The member 'data' holds something that is no float32."),
-        ({"do": "digits", "data": {"a": 1}}, "The member 'data' holds something that is no float32."),
+        ({"do": "digits", "data": [[1, 2], [3]]}, "gave a list at [1], of 1 elements where [0] has 2."),
+        ({"do": "digits", "data": ["x"]}, "'data' takes float32. The request gave 'x' at [0], which is no number."),
+        ({"do": "digits", "data": {"a": 1}}, "The request gave an object, which is no number."),
+        ({"do": "digits", "data": [[1, True]]}, "The request gave true at [0, 1], which is no number."),
+        ({"do": "digits", "data": [[1e300]]}, "gave 1e+300 at [0, 0], which is out of the range of float32."),
+        ({"do": "digits", "data": deep(33)}, "which is more than 32 lists deep."),
         ({"do": "digits"}, "The body has no member 'data'."),
-        ({"do": "echo", "model": "integers", "data": [2**31]}, "numbers from 2147483648 to 2147483648"),
-        ({"do": "echo", "model": "integers", "data": [0.5]}, "takes INT32 [-1]. The request gave float64 [1]."),
+    ]
+    + [
+        ({"do": "echo", "model": model, "data": data}, f"takes {datatype} [-1]. The request gave {misfit}.")
+        for model, datatype, data, misfit in [
+            ("integers", "INT32", [2**31], "2147483648 at [0], which is out of the range of int32"),
+            ("integers", "INT32", [1, 0.5], "0.5 at [1], which is no whole number"),
+            ("integers", "INT32", [1, True], "true at [1], which is no number"),
+            ("integers", "INT32", [[1], [2, 3]], "a list at [1], of 2 elements where [0] has 1"),
+            ("integers", "INT32", [1, "2"], "'2' at [1], which is no number"),
+            ("integers", "INT32", deep(33), f"a list at {[0] * 32}, which is more than 32 lists deep"),
+            ("bytes", "UINT8", [1, 256], "256 at [1], which is out of the range of uint8"),
+            ("halves", "FP16", [1, 1e6], "1000000 at [1], which is out of the range of float16"),
+            ("booleans", "BOOL", [True, 1], "1 at [1], which is no boolean"),
+            ("strings", "BYTES", ["a", None], "null at [1], which is no text"),
+            ("strings", "BYTES", ["a", 1], "1 at [1], which is no text"),
+            ("strings", "BYTES", ["a", "\ud800"], "'\\ud800' at [1], which has half of a surrogate pair"),
+        ]
     ],
 )
 def test_what_does_not_fit_is_the_callers_fault_and_explained(own_call, asked, says):

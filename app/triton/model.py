@@ -15,6 +15,7 @@ from tritonclient.utils import (  # type: ignore[import-untyped]
     triton_to_np_dtype,
 )
 
+from ..casting import Misfit, cast
 from .client import InferenceServerClient, Refused, explain, takes_timeout, time_left_us, unreachable
 from .connections import Response, connections, succeeded
 from .shared_memory import Buffer, Place, regions
@@ -55,8 +56,8 @@ class TritonModel:
     def __call__(self, **inputs: ArrayLike) -> dict[str, NDArray[Any]]:
         """Ask the model once.
 
-        inputs: an array, or what numpy.asarray() makes one of, for each input; the shape is the model's, batch first,
-        and a dtype that can become the model's without loss of kind does (float64 to FP32, not float to INT64).
+        inputs: an array, or lists in lists, for each input; the shape is the model's, batch first, and the values
+        decide whether they fit the model's datatype, see casting.cast().
         Returns an array for each output, read-only where it is a view of what was received. BYTES are arrays of bytes.
         Raises Refused (400) for what does not fit the model, TypeError for names that are not the model's, Failed,
         Busy, QueueFull, QueueTimeout, Unreachable, TimedOut.
@@ -65,7 +66,7 @@ class TritonModel:
             raise TypeError(
                 f"{self.name} takes {', '.join(self.inputs)}; the call gave {', '.join(inputs) or 'nothing'}."
             )
-        given = [self._tensor(name, np.asarray(inputs[name])) for name in self.inputs]
+        given = [self._tensor(name, inputs[name]) for name in self.inputs]
         shapes, tensors = [shape for shape, _ in given], [data for _, data in given]
         try:
             response = self._regions.through(tensors, lambda places: self._ask(zip(shapes, places, strict=True)))
@@ -82,16 +83,14 @@ class TritonModel:
             for name, (datatype, dims) in self.inputs.items()
         }
 
-    def _tensor(self, name: str, given: NDArray[Any]) -> tuple[Shape, Buffer]:
+    def _tensor(self, name: str, given: ArrayLike) -> tuple[Shape, Buffer]:
         """Make the shape and the bytes of an input."""
         wanted = self._dtypes[name]
-        if given.dtype != wanted:
-            if not np.can_cast(given.dtype, wanted, "same_kind"):
-                raise self._refused(name, f"{given.dtype.name} {list(given.shape)}")
-            cast = given.astype(wanted)
-            if wanted.kind in "iu" and not np.array_equal(cast, given):
-                raise self._refused(name, f"numbers from {given.min()} to {given.max()}")
-            given = cast
+        if type(given) is not np.ndarray or given.dtype != wanted or wanted.kind == "O":
+            try:
+                given = cast(given, wanted)
+            except Misfit as misfit:
+                raise self._refused(name, str(misfit)) from misfit
         if wanted.kind == "O":
             return given.shape, serialize_byte_tensor(given).item() if given.size else b""
         return given.shape, np.ascontiguousarray(given).reshape(-1).view(np.uint8).data

@@ -1,26 +1,26 @@
 """Uses the service's own small call, on JSON and on raw bytes."""
 
+import json
 import threading
 
 import gevent
-import numpy as np
 from scoregate import Body, TritonModel
 
 
 def init():
     global models
-    models = {name: TritonModel(name) for name in ("digits", "strings", "integers")}
+    models = {name: TritonModel(name) for name in ("digits", "strings", "integers", "bytes", "halves", "booleans")}
 
 
 def run(body: Body):
     if not body.data.startswith(b"{"):
         return models["digits"](image=body.array("<f4", (-1, 64)))["probabilities"].tobytes()
-    asked = body.json
+    asked = json.loads(body.data) if b'"echo"' in body.data else body.json  # which has no NaN
     match asked["do"]:
         case "digits":
             return models["digits"](image=body.json_array("data"))["probabilities"]
         case "echo":
-            return models[asked["model"]](data=np.array(asked["data"]))["echo"]
+            return models[asked["model"]](data=asked["data"])["echo"]
         case "names":
             return models["digits"](**{name: [[0.0]] for name in asked["names"]})
         case "unknown model":
