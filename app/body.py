@@ -1,8 +1,11 @@
 """The body of a request, for entry scripts that want more of it than text."""
 
-from functools import cached_property
+import inspect
+from collections.abc import Callable
+from functools import cached_property, partial
 from math import prod
-from typing import Any, Literal
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 import orjson
@@ -75,6 +78,26 @@ class Body:
         if times == 1:
             return document[member]
         return [value for name, value in document.items() if name == member][-1]  # as json.loads() has it
+
+
+def is_body(annotation: Any, function: Callable[..., Any]) -> bool:  # noqa: ANN401
+    """Tell whether an annotation of a function's parameter means Body: by any name, as a text, or as one of several.
+
+    One that cannot be resolved at run time, since its name is imported for type checkers alone, is taken by its text.
+    """
+
+    def parameter() -> None: ...
+
+    parameter.__annotations__ = {"it": annotation}
+    while isinstance(function, partial):
+        function = function.func
+    function = inspect.unwrap(function)
+    namespace = getattr(function, "__globals__", getattr(type(function).__call__, "__globals__", {}))
+    try:
+        meant = get_type_hints(parameter, namespace)["it"]
+    except Exception:  # whatever an annotation of the script's may raise
+        return isinstance(annotation, str) and annotation in ("Body", "scoregate.Body")
+    return any(each is Body for each in (get_args(meant) if get_origin(meant) in (Union, UnionType) else [meant]))
 
 
 def _uniform(found: simdjson.Array, dtype: np.dtype[Any], data: bytes) -> NDArray[Any] | None:

@@ -139,6 +139,8 @@ def _of_values(values: list[Any], dtype: Dtype, shape: Place) -> NDArray[Any]:
         if numbers is not None:
             return of_array(numbers.reshape(shape), dtype)
     types = set(map(type, values))
+    if types == {float} and dtype.kind not in "Ob":
+        return of_array(np.array(values, np.float64).reshape(shape), dtype)
     if not all(_is_of_kind(each, dtype) for each in types):
         index = next(index for index, value in enumerate(values) if not _is_of_kind(type(value), dtype))
         raise Misfit(values[index], _reason(values[index], dtype), _place(index, shape))

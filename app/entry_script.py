@@ -14,7 +14,7 @@ from werkzeug.datastructures import EnvironHeaders
 
 from . import arguments, flask_use
 from .azure_names import RawHttp
-from .body import Body
+from .body import is_body
 from .coroutines import Coroutines
 from .errors import ScoringError, ScriptFailed
 from .settings import Settings
@@ -140,7 +140,7 @@ class EntryScript:
             reader = arguments.whole_request(inputs[0].name, self._max_body_bytes)
         elif decorated:
             reader = arguments.keywords(inputs, self._max_body_bytes)
-        elif inputs[0].annotation in (Body, "Body", "scoregate.Body"):
+        elif is_body(inputs[0].annotation, self.function):
             reader = arguments.bytes_and_arrays(inputs[0].name, self._max_body_bytes)
         else:
             reader = arguments.json_text(inputs[0].name, self._max_body_bytes)

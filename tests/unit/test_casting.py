@@ -36,7 +36,9 @@ def fits(value, dtype):
             return False
         with np.errstate(over="ignore"):
             return not math.isfinite(as_float) or bool(np.isfinite(np.float64(as_float).astype(dtype)))
-    return math.isfinite(value) and value == int(value) and np.iinfo(dtype).min <= value <= np.iinfo(dtype).max
+    if isinstance(value, float) and not value.is_integer():
+        return False
+    return np.iinfo(dtype).min <= value <= np.iinfo(dtype).max
 
 
 def plainly(value, dtype):

@@ -1,10 +1,13 @@
 """Uses the service's own small call, on JSON and on raw bytes."""
 
+from __future__ import annotations
+
 import json
 import threading
 
 import gevent
-from scoregate import Body, TritonModel
+import scoregate as sg
+from scoregate import TritonModel
 
 
 def init():
@@ -12,7 +15,7 @@ def init():
     models = {name: TritonModel(name) for name in ("digits", "strings", "integers", "bytes", "halves", "booleans")}
 
 
-def run(body: Body):
+def run(body: sg.Body):
     if not body.data.startswith(b"{"):
         return models["digits"](image=body.array("<f4", (-1, 64)))["probabilities"].tobytes()
     asked = json.loads(body.data) if b'"echo"' in body.data else body.json  # which has no NaN
