@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections import OrderedDict, namedtuple
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -152,6 +153,31 @@ def test_no_date_is_null_in_arrays_of_every_unit(unit):
     for each in (array, array.astype(array.dtype.newbyteorder())):
         assert json.loads(answer.to(each).body) == expected
         assert json.loads(answer.to({"scores": np.ones(1), "dates": each}).body)["dates"] == expected
+
+
+DATES = np.array([[0], [395_445], [-20_461]]).view("M8[M]")  # orjson ends the process that gives it these
+WRITTEN = [["1970-01-01"], ["34923-10-01"], ["0264-12-01"]]
+
+
+class Kind(Enum):
+    DATES = DATES
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        lambda dates: OrderedDict(a=[dates]),
+        lambda dates: type("Rows", (list,), {})([dates]),
+        lambda dates: namedtuple("Row", "first")(dates),
+        lambda dates: [0] * 10 + [OrderedDict(a=dates)],
+        lambda dates: Scored("cat", dates),
+        lambda dates: Kind.DATES,
+        lambda dates: {np.int8(1): dates},
+    ],
+)
+def test_dates_that_orjson_cannot_write_do_not_end_the_process(inside):
+    said = answer.to([np.ones(1), inside(DATES)]).body.decode()
+    assert json.dumps(WRITTEN) in said
 
 
 def test_a_duration_in_months_is_told_to_have_no_form():
