@@ -35,6 +35,7 @@ def create_app() -> Flask:
     fast_json.hand_to_scripts()
     try:
         script = EntryScript(settings)
+        documents = ApiDocuments(script, settings)
     except EntryScriptError as error:
         end_worker(str(error), lifecycle)
     readiness = Readiness(script, triton, lifecycle)
@@ -45,7 +46,6 @@ def create_app() -> Flask:
 
     app = Flask(__name__, static_folder=None)
     app.url_map.merge_slashes = False  # /health//live is 404, not a redirect in HTML
-    documents = ApiDocuments(script, settings)
     app.register_blueprint(routes(scoring, keys, documents, readiness, counters, triton, server_version))
     if settings.cors_origins:
         CORS(app, methods=["GET", "POST"], origins=settings.cors_origins)

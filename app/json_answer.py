@@ -44,13 +44,13 @@ def dumps(value: Any) -> bytes:  # noqa: ANN401 - a script may return anything
     except _HoldsArrays:
         pass
     except TypeError:  # a key that json.dumps does not know
-        return json.dumps(_plain(value)).encode()
+        return json.dumps(plain(value)).encode()
     if not _hold_dates((value,)):
         try:
             return orjson.dumps(value, _in_order, WITH_ARRAYS)
         except TypeError:  # an array or a key that orjson does not know, or an integer of more than 64 bits
             pass
-    return json.dumps(_plain(value)).encode()
+    return json.dumps(plain(value)).encode()
 
 
 def _hold_dates(values: Collection[Any]) -> bool:
@@ -134,28 +134,28 @@ def _plainer(value: Any) -> Any:  # noqa: ANN401
     raise TypeError(f"run() returned a {type(value).__name__}, which JSON has no form for")
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401
+def plain(value: Any) -> Any:  # noqa: ANN401
     """Make what json.dumps knows, all the way down; NaN and infinities become None."""
     if value is None or isinstance(value, str | int):
         return value
     if isinstance(value, float):
         return value if isfinite(value) else None
     if isinstance(value, dict):
-        return {_key(key): _plain(each) for key, each in value.items()}
+        return {_key(key): plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(each) for each in value]
+        return [plain(each) for each in value]
     if isinstance(value, np.ndarray):
         return _of_array(value)
     if isinstance(value, _of_pandas("DataFrame")):
         return _records(value)
     if hasattr(value, "__array__") and not isinstance(value, np.generic):  # a pandas.Series or Index, or a tensor
         # Where its dtype is not numpy's, numpy might make floats of integers.
-        return _plain(np.asarray(value) if isinstance(value.dtype, np.dtype) else value.tolist())
-    return _plain(_plainer(value))
+        return plain(np.asarray(value) if isinstance(value.dtype, np.dtype) else value.tolist())
+    return plain(_plainer(value))
 
 
 def _key(value: Any) -> Any:  # noqa: ANN401
-    key = _plain(value)
+    key = plain(value)
     if isinstance(key, list | dict):
         raise TypeError(f"run() returned a {type(value).__name__} as a key, which JSON has no form for")
     return key
@@ -170,7 +170,7 @@ def _records(frame: Any) -> list[dict[Any, Any]]:  # noqa: ANN401
     names = [_key(each) for each in frame.columns]
     if len(set(names)) < len(names):
         raise TypeError("run() returned a DataFrame that has several columns of one name")
-    columns = [_plain(frame.iloc[:, place]) for place in range(len(names))]
+    columns = [plain(frame.iloc[:, place]) for place in range(len(names))]
     return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
@@ -182,8 +182,8 @@ def _of_array(array: NDArray[Any]) -> Any:  # noqa: ANN401
     if array.dtype.kind == "M":
         return _dates(array)
     if array.dtype.kind in "mV":  # tolist() would make integers of what is in there
-        return _plain(list(array) if array.ndim else array[()])
-    return orjson.loads(orjson.dumps(_native(array), option=NUMPY)) if _is_of_numbers(array) else _plain(array.tolist())
+        return plain(list(array) if array.ndim else array[()])
+    return orjson.loads(orjson.dumps(_native(array), option=NUMPY)) if _is_of_numbers(array) else plain(array.tolist())
 
 
 def _is_of_numbers(array: NDArray[Any]) -> bool:

@@ -12,8 +12,9 @@ from inference_schema.schema_util import (  # type: ignore[import-untyped]
     is_schema_decorated,
 )
 
-from .entry_script import EntryScript
+from .entry_script import EntryScript, EntryScriptError
 from .errors import ScoringError
+from .json_answer import plain
 from .settings import Settings
 
 Document = dict[str, Any]
@@ -31,7 +32,10 @@ class NoSuchVersion(ScoringError):
 
 
 class ApiDocuments:
-    """The documents by version. Source: azureml-inference-server-http 1.5.1, whose clients read them."""
+    """The documents by version. Source: azureml-inference-server-http 1.5.1, whose clients read them.
+
+    Raises EntryScriptError for a file of the user's that is no JSON.
+    """
 
     def __init__(self, script: EntryScript, settings: Settings) -> None:
         documents = {version: _document(version, script, settings) for version in FILES}
@@ -53,17 +57,27 @@ class ApiDocuments:
 def _document(version: str, script: EntryScript, settings: Settings) -> Document | None:
     for name in FILES[version]:
         if (file := Path(settings.app_root, name)).is_file():
-            own: Document = json.loads(file.read_text(encoding="utf-8"))
-            return own
+            return _own(file)
     spoken = get_supported_versions(script.function)
     if not any(alias in spoken for alias, target in ALIASES.items() if target == version):
         return None
-    if is_schema_decorated(script.function):
-        schemas = get_input_schema(script.function), get_output_schema(script.function)
+    if is_schema_decorated(script.function):  # JSON has no form for NaN, which an example may hold
+        schemas = plain(get_input_schema(script.function)), plain(get_output_schema(script.function))
     else:
         anything = {"type": "object", "example": {}}
         schemas = anything, anything
     return _swagger_2(*schemas, settings) if version == "2" else _openapi_3(version, *schemas, settings)
+
+
+def _own(file: Path) -> Document:
+    """Read the user's file, in any encoding that JSON may have."""
+    try:
+        own: Document = plain(json.loads(file.read_bytes()))
+    except (OSError, ValueError, RecursionError) as error:
+        raise EntryScriptError(
+            f"{file} is to be answered at /swagger.json and cannot be read as JSON: {error}"
+        ) from error
+    return own
 
 
 def _swagger_2(takes: Document, gives: Document, settings: Settings) -> Document:

@@ -59,6 +59,16 @@ def test_a_script_that_cannot_serve_ends_the_service_with_code_3_and_one_message
     assert service.log.read_text().count(message.format(path=path)) == 1
 
 
+def test_an_api_document_that_is_no_json_ends_the_service_with_one_message(start, tmp_path):
+    (tmp_path / "score.py").write_text(GOOD)
+    (tmp_path / "swagger.json").write_text('{"swagger": "2.0"')
+    service = start(APP_ROOT=tmp_path, TRITON="off")
+    assert service.wait_end() == 3
+    log = service.log.read_text()
+    assert log.count(f"{tmp_path}/swagger.json is to be answered at /swagger.json and cannot be read as JSON: ") == 1
+    assert "Traceback" not in log
+
+
 @pytest.mark.parametrize(
     ("env", "message"),
     [
