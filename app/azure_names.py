@@ -2,7 +2,6 @@
 
 import importlib
 import importlib.util
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.machinery import ModuleSpec
@@ -15,6 +14,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 
 from .errors import TooManyParts
+from .json_answer import dumps
 
 FORM_PARTS = 10_000  # each takes memory beyond its bytes
 
@@ -43,8 +43,8 @@ class AMLRequest(Request):
 class AMLResponse(Response):
     """A response made by a script.
 
-    message: None for an empty JSON object; with json_str whatever JSON can say; else text, bytes, or a generator of
-    them, which is streamed. response_headers: a value with commas becomes a header for each of its parts.
+    message: None for an empty JSON object; with json_str whatever is answered as JSON; else text, bytes, or a generator
+    of them, which is streamed. response_headers: a value with commas becomes a header for each of its parts.
     Source: azureml-inference-server-http 1.5.1, api/aml_response.
     """
 
@@ -57,7 +57,7 @@ class AMLResponse(Response):
         run_function_failed: bool = False,
     ) -> None:
         if message is None or json_str:
-            text = json.dumps({} if message is None else message)
+            text = dumps({} if message is None else message)
             super().__init__(text, status=status_code, mimetype="application/json")
         else:
             super().__init__(message, status=status_code)

@@ -1,7 +1,21 @@
 """Answers."""
 
 from asks import stream
-from contract import HTML, INTERNAL, JSON, Answer, Case, Group, Match, answers, post, rule, scenario
+from contract import (
+    HTML,
+    INTERNAL,
+    JSON,
+    SCRIPT_FAILED,
+    Answer,
+    Case,
+    Group,
+    Json,
+    Match,
+    answers,
+    post,
+    rule,
+    scenario,
+)
 from scenarios import PLAIN
 
 INTERNAL_BODY = b'{"message": "An unexpected internal error occurred. Check the logs for more info."}'
@@ -53,6 +67,11 @@ GROUP = Group(
             says("aml json", Answer(201, '{"a": [1]}', JSON | {"x-ms-run-function-failed": "False"})),
             says("aml json text", Answer(200, '"x"', JSON)),
             says("aml json headers", Answer(200, "[1]", JSON | {"X-Own": "1"})),
+        ),
+        rule(
+            "It may then hold all that an answer may: arrays, dates, frames.",
+            says("aml dates", Answer(200, Json([[0.5, None], "2024-02-29"]), JSON), theirs=SCRIPT_FAILED),
+            theirs="500, as for what `run()` raises.",
         ),
         rule("With `None` for a message it is `{}`, `application/json`.", says("aml none", Answer(404, "{}", JSON))),
         rule(

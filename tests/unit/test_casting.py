@@ -219,6 +219,21 @@ def cast_or_not(values, dtype):
         return None, misfit
 
 
+@pytest.mark.parametrize(
+    "number", ["1e30", "1.5", "-0.12345678901234567890123", "1e-12345678901234567890", "18446744073709551615"]
+)
+def test_integers_of_more_than_64_bits_are_floats_and_nothing_else_is(number):
+    text = '"10000000000000000000000, \\\\\\""'
+    body = Body(f'{{"data": [100000000000000000000, -9223372036854775809, {number}], {text}: {text}}}'.encode())
+    expected = [1e20, -(2.0**63), float(number)]
+    assert body.json_array("data", "f8").tolist() == expected
+    assert list(body._parsed()) == ["data", json.loads(text)]
+    with pytest.raises(BadInput, match=r"gave 1e\+20 at \[0\], which is out of the range of uint64"):
+        body.json_array("data", "u8")
+    exact = Body(b'{"id": 100000000000000000000, "data": [18446744073709551615, 9007199254740993]}')
+    assert exact.json_array("data", "u8").tolist() == [2**64 - 1, 2**53 + 1]
+
+
 def test_of_members_with_one_name_the_last_counts_as_in_json_loads():
     body = Body(b'{"data": [1], "other": [[2]], "data": [3]}')
     assert body.json_array("data").tolist() == body.json["data"] == [3]
@@ -246,9 +261,9 @@ from pathlib import Path
 from scoregate.body import Body
 from scoregate.errors import BadInput
 
-unit, dtype = sys.argv[1:]
+unit, dtype, more = sys.argv[1:]
 many = unit * (8_000_000 // len(unit)) if unit else "1," * 3_999_000 + '"' + "x" * 500_000 + '",'
-body = Body(b'{"data": [%s]}' % many[:-1].encode())
+body = Body(b'{"data": [%s]%s}' % (many[:-1].encode(), more.encode()))
 del many
 peak = lambda: int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
 Path("/proc/self/clear_refs").write_text("5")
@@ -260,12 +275,14 @@ except BadInput:
 print((peak() - before) / len(body.data))
 """
 
-    def times_the_body(unit, dtype="f4"):
-        run = subprocess.run([sys.executable, "-c", program, unit or "", dtype], capture_output=True, check=True)
+    def times_the_body(unit, dtype="f4", more=""):
+        asked = [unit or "", dtype, more]
+        run = subprocess.run([sys.executable, "-c", program, *asked], capture_output=True, check=True)
         return float(run.stdout)
 
     numbers = times_the_body("1,")
     assert numbers < 24
+    assert times_the_body("[1],", "f4", ', "id": 100000000000000000000') <= numbers + 0.5
     for kind, unit in BODIES.items():
         assert times_the_body(unit) <= numbers + 0.5, kind
     assert times_the_body("true,", "?") <= numbers

@@ -70,6 +70,7 @@ ANSWERS = {
     "aml none": lambda: AMLResponse(None, 404),
     "aml json": lambda: AMLResponse({"a": [1]}, 201, json_str=True),
     "aml json text": lambda: AMLResponse("x", 200, json_str=True),
+    "aml dates": lambda: AMLResponse([np.array([0.5, np.nan]), date(2024, 2, 29)], 200, json_str=True),
     "aml failed": lambda: AMLResponse("no", 400, run_function_failed=True),
     "aml 500": lambda: AMLResponse("broken", 500),
     "aml headers": lambda: AMLResponse("a,b", 200, {"Content-Type": "text/csv", "X-Own": "1, 2"}),
