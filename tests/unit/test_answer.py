@@ -305,7 +305,7 @@ def test_dates_of_every_unit_can_be_read_back(array):
         pd.Series([pd.Period("2024")]),
         Scored,
     ],
-    ids=repr,
+    ids=lambda each: type(each).__name__,
 )
 def test_what_json_has_no_form_for_is_told(bad):
     with pytest.raises(AnswerNotSerializable):

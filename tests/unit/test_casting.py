@@ -132,7 +132,7 @@ def test_arrays_are_cast_as_lists_of_the_same_values(array, dtype):
         ([np.ones(2), np.ones(3)], "i4", "a ndarray at [1], which is not of shape [2] as the first is"),
         ([np.ones(2), 1], "i4", "1 at [1], which is not of shape [2] as the first is"),
     ],
-    ids=str,
+    ids=lambda each: each if isinstance(each, str) else type(each).__name__,
 )
 def test_a_misfit_is_named_with_its_place_and_the_reason(values, dtype, says):
     with pytest.raises(Misfit) as caught:
