@@ -45,9 +45,8 @@ def cast(given: Any, dtype: Dtype) -> NDArray[Any]:  # noqa: ANN401
     """Make an array of the dtype from an array, lists in lists, or one value. Raises Misfit for what does not fit.
 
     An integer type takes whole numbers in its range, floats among them. A float type takes NaN, infinities, and all
-    numbers that do not become infinite. bool takes bools, which nothing else does; object takes texts and
-    bytes, and holds them as bytes.
-    An array that has the dtype already is not copied.
+    numbers that do not become infinite. bool takes bools, which nothing else does; object takes texts and bytes, and
+    holds them as bytes. An array that has the dtype already is not copied.
     """
     if isinstance(given, LISTS):
         return _of_lists(given, dtype)
@@ -267,4 +266,4 @@ def _shown(value: Any) -> str:  # noqa: ANN401
         return repr(value if len(value) <= SHOWN else value[:SHOWN]) + ("..." if len(value) > SHOWN else "")
     if isinstance(value, int) and abs(value) >= 10**SHOWN:  # Python refuses to write the largest
         return f"a number of more than {SHOWN} digits"
-    return str(value).removesuffix(".0") if isinstance(value, NUMBERS) else f"a {type(value).__name__}"
+    return str(value).removesuffix(".0") if isinstance(value, NUMBERS) else f"a value of type {type(value).__name__}"

@@ -21,14 +21,8 @@ WITH_ARRAYS = NUMPY | orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS
 ATOMS = frozenset([str, bytes, int, float, bool, type(None), np.bool_, np.float32, np.float64, np.int32, np.int64])
 # As datetime.isoformat() writes a time: no fraction or six digits; nine where they are needed, as pandas has it.
 NEEDLESS = re.compile(r"\.0+$|(?<=\.\d{6})000$")
-WRITTEN_IN: dict[str, Any] = {
-    "Y": "D",
-    "M": "D",
-    "W": "D",
-    "h": "s",
-    "m": "s",
-    "ms": "us",
-}  # other units of numpy's as they are
+# The unit that a datetime64 is written in, where that is not its own.
+WRITTEN_IN: dict[str, Any] = {"Y": "D", "M": "D", "W": "D", "h": "s", "m": "s", "ms": "us"}
 DIGITS = {"ns": 9, "ps": 12, "fs": 15, "as": 18}  # of a second, in the units that datetime.timedelta does not have
 
 
