@@ -190,9 +190,10 @@ def of_array(array: NDArray[Any], dtype: Dtype) -> NDArray[Any]:
         return array
     if not array.size:
         return np.empty(array.shape, dtype)
-    may_overflow = array.dtype.kind == "f" and dtype.char in LARGEST and array.size < FEW
-    if may_overflow and np.maximum.reduce(np.abs(array), None) <= LARGEST[dtype.char]:
-        return array.astype(dtype)
+    if array.dtype.kind == "f" and dtype.char in LARGEST and array.size < FEW:
+        largest = LARGEST[dtype.char]
+        if np.maximum.reduce(array, None) <= largest and np.minimum.reduce(array, None) >= -largest:
+            return array.astype(dtype)
     if not _is_of_kind(array.dtype.type, dtype):
         raise Misfit(array.flat[0], _reason(array.flat[0], dtype), _place(0, array.shape))
     with np.errstate(over="ignore", invalid="ignore"):  # what does not fit is found below
