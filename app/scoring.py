@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response
 from . import answer, failures
 from .answer import Answer, Whole
 from .arguments import Environ
-from .deadline import HEADER, Deadline, Deadlines, Expired
+from .deadline import HEADER, Deadline, Deadlines, Expired, shielded
 from .entry_script import FAILED, EntryScript, ScriptExits
 from .errors import BodyStalled, DeadlineExceeded, ScoringError, ScoringTimeout, ScriptFailed
 from .exchange import Exchange
@@ -31,7 +31,9 @@ class Scoring:
         self._script = script
         self._readiness = readiness
         self._counters = counters
-        self._deadlines = Deadlines(settings.scoring_timeout_ms)
+        root = settings.app_root
+        directories = (root, root / settings.source_directory, settings.entry_script.parent)
+        self._deadlines = Deadlines(settings.scoring_timeout_ms, directories)
         self._places = Places(settings.max_in_flight)
 
     def score(self, environ: Environ) -> Answer | Response:
@@ -63,20 +65,18 @@ class Scoring:
         deadline.doing = "receiving the body"
         values = self._script.read_arguments(environ)
         deadline.doing = "waiting for a place"
-        deadline.may_be_cut = False  # or a place that was taken might not be left
-        self._places.take(waited_s)
-        self._counters.script_entered()
+        with shielded():
+            self._places.take(waited_s)
+            self._counters.script_entered()
         deadline.doing = "in run()"
         started = perf_counter()
         try:
-            deadline.may_be_cut = True
             result = self._script.run(values)
         finally:
-            deadline.may_be_cut = False
-            seconds = perf_counter() - started
-            self._counters.script_left(seconds)
-            self._places.leave(seconds)
-        deadline.may_be_cut = True
+            with shielded():
+                seconds = perf_counter() - started
+                self._counters.script_left(seconds)
+                self._places.leave(seconds)
         answered = answer.to(result)
         answered.headers["x-ms-run-fn-exec-ms"] = f"{seconds * 1000:.3f}"
         return answered

@@ -15,7 +15,7 @@ from tritonclient.utils import InferenceServerException  # type: ignore[import-u
 from ..deadline import current
 from ..errors import BadInput, ScoringError, TritonBusy, TritonFailed, TritonTimeout, TritonUnavailable
 from . import process
-from .connections import connections, succeeded
+from .connections import Connections, succeeded
 from .shared_memory import Place, Regions, regions
 from .tensors import InferInput, InferResult
 
@@ -98,7 +98,7 @@ class InferenceServerClient(tritonclient.http.InferenceServerClient):  # type: i
         )
         self._is_of_service = url == self.service_url and not ssl
         if self._is_of_service:
-            self._client_stub = connections(url, connection_timeout, network_timeout)
+            self._client_stub = Connections(url, connection_timeout, network_timeout)
 
     @property
     def _is_plain(self) -> bool:

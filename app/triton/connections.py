@@ -2,8 +2,9 @@
 
 import contextlib
 import socket
+from collections import defaultdict
 from collections.abc import Mapping
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 import gevent
@@ -11,7 +12,7 @@ import orjson
 from gevent.monkey import get_original
 from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
 
-from ..deadline import current
+from ..deadline import current, shielded
 from .turn import Turn
 
 READ, WRITE = 1, 2  # libev's
@@ -64,6 +65,7 @@ class _Idle(_ThreadLocal):  # type: ignore[misc,valid-type]
 
 
 _turn = Turn()
+_idle: defaultdict[str, _Idle] = defaultdict(_Idle)  # of each url, whoever asks there, with whatever timeouts
 
 
 class _Connection:
@@ -167,31 +169,24 @@ class _Connection:
                 raise ConnectionError("Triton closed the connection")
 
 
-@cache
-def connections(url: str, connect_timeout: float = 60.0, timeout: float = 60.0) -> "Connections":
-    """Get the connections to url, host:port, that all callers with these timeouts (in s) share.
-
-    A script may so make a client in run(), for each request, and still find connections open.
-    """
-    return Connections(url, connect_timeout, timeout)
-
-
 class Connections:
     """As many connections as there are calls at the same time; a call takes an idle one or opens another.
 
     Takes the place of the geventhttpclient in tritonclient's client, whose get() and post() it has. Any thread may use
-    it. Relies on how Triton's HTTP server answers: always with a Content-Length.
+    it. All of one url share their idle connections: a script may make a client in run(), for each request.
+    Relies on how Triton's HTTP server answers: always with a Content-Length.
     Calls raise TimeoutError when Triton neither takes nor sends anything for the timeout (in s), ConnectionError when
     it is not there or hangs up. A request is sent once more if Triton had closed an idle connection before it came.
     """
 
-    def __init__(self, url: str, connect_timeout: float, timeout: float) -> None:
+    def __init__(self, url: str, connect_timeout: float = 60.0, timeout: float = 60.0) -> None:
+        """url: host:port. The timeouts are in s."""
         host, _, port = url.partition(":")
         self._address = (host, int(port))
         self._connect_timeout = connect_timeout
         self._timeout = timeout
         self._host = f"Host: {url}\r\n"
-        self._idle = _Idle()
+        self._idle = _idle[url]
 
     def get(self, request_uri: str, headers: Mapping[str, Any] | None = None) -> Response:
         """GET request_uri, which begins with a slash."""
@@ -210,9 +205,10 @@ class Connections:
         deadline = current.get()
         if deadline is None:
             return self._call(self._timeout, head, *body)
-        deadline.doing = "waiting for Triton"
-        response = self._call(min(self._timeout, max(deadline.left_s(), 0) + LATE_S), head, *body)
-        deadline.doing = "in run()"
+        with shielded():
+            deadline.doing = "waiting for Triton"
+            response = self._call(min(self._timeout, max(deadline.left_s(), 0) + LATE_S), head, *body)
+            deadline.doing = "in run()"
         return response
 
     def _call(self, timeout: float, head: bytes, *body: bytes | memoryview) -> Response:

@@ -17,7 +17,7 @@ from tritonclient.utils import (  # type: ignore[import-untyped]
 
 from ..casting import Misfit, cast
 from .client import InferenceServerClient, Refused, explain, takes_timeout, time_left_us, unreachable
-from .connections import Response, connections, succeeded
+from .connections import Connections, Response, succeeded
 from .shared_memory import Buffer, Place, regions
 
 HEADS = 256  # of requests kept, one for each combination of shapes and places; and of answers
@@ -48,7 +48,7 @@ class TritonModel:
         }
         self._dtypes = {each: _dtype(datatype) for each, (datatype, _) in self.inputs.items()}
         self._uri = f"/v2/models/{quote(name)}{f'/versions/{version}' if version else ''}/infer"
-        self._connections = connections(url)
+        self._connections = Connections(url)
         self._regions = regions(url)
         self._takes_timeout = takes_timeout(name, version)
         self._heads: dict[tuple[Input, ...], bytes] = {}

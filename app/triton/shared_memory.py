@@ -18,7 +18,8 @@ from typing import ClassVar, NamedTuple, TypeVar
 import orjson
 from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
 
-from .connections import Connections, connections, succeeded
+from ..deadline import shielded
+from .connections import Connections, succeeded
 
 LOG = logging.getLogger("scoregate")
 
@@ -28,6 +29,7 @@ LEAST_SHARED_MEMORY = 256 << 20  # bytes of it, for this to take some: the Pytho
 MOST_BYTES = 256 << 20  # of all workers' regions
 SHARE = 4  # the part of the shared memory that they may have
 FULL_S = 1.0  # until the next look whether there is room
+UNSEEN_S = 10.0  # for Triton to do what it was told before the connection was closed: to take a region
 ALIGNMENT = 64  # bytes; of each tensor in a region
 PAGE = 65536  # bytes; regions are multiples of it
 
@@ -71,7 +73,7 @@ class Regions:
     def __init__(self, to_triton: Connections) -> None:
         self._connections = to_triton
         self._idle: list[_Region] = []
-        self._abandoned: set[str] = set()
+        self._abandoned: dict[str, float] = {}  # the name of each, and since when
         self._look_again_at = 0.0
         self._making = 0  # bytes, of greenlets that are about to have one
         total, _ = _sizes()
@@ -84,16 +86,20 @@ class Regions:
         """
         if sum(map(len, tensors)) <= LARGE_BYTES:
             return None
+        with shielded():
+            return self._through(tensors, ask)
+
+    def _through(self, tensors: Sequence[Buffer], ask: Callable[[list[Place]], Result]) -> Result | None:
         sizes = [len(each) + -len(each) % ALIGNMENT for each in tensors]
         region = self._idle_one(sum(sizes)) or self._another(sum(sizes))
         if region is None:
             return None
         places, at = [], 0
-        for tensor, size in zip(tensors, sizes, strict=True):
-            region.memory[at : at + len(tensor)] = tensor
-            places.append(Place(region.name, at, len(tensor)))
-            at += size
         try:
+            for tensor, size in zip(tensors, sizes, strict=True):
+                region.memory[at : at + len(tensor)] = tensor
+                places.append(Place(region.name, at, len(tensor)))
+                at += size
             result = ask(places)
         except InferenceServerException as error:
             if region.name in str(error):
@@ -101,7 +107,7 @@ class Regions:
             self._idle.append(region)
             raise
         except BaseException:
-            self._abandoned.add(region.name)  # an answer may still be under way, whose tensors these are
+            self._abandon(region.name)  # an answer may still be under way, whose tensors these are
             raise
         self._idle.append(region)
         return result
@@ -127,7 +133,7 @@ class Regions:
             if self._taken() + self._making <= self._most and (region := self._made(size)):
                 return region
             while self._idle:  # all of them too small: the next look finds room in their place
-                self._abandoned.add(self._idle.pop().name)
+                self._abandon(self._idle.pop().name)
         except OSError as error:  # no memory is left, or Triton is not there
             LOG.debug("No shared memory for %d bytes: %s", size, error)
         except InferenceServerException as error:
@@ -150,7 +156,7 @@ class Regions:
             memory = mmap(file, size)
             self._tell(f"/region/{name}/register", {"key": f"/{name}", "offset": 0, "byte_size": size})
         except BaseException:  # the deadline's, perhaps, when Triton has it already
-            self._abandoned.add(name)
+            self._abandon(name)
             raise
         finally:
             os.close(file)
@@ -164,8 +170,13 @@ class Regions:
                 file.unlink(missing_ok=True)
         response = succeeded(self._connections.get("/v2/systemsharedmemory/status"))
         regions = {each["name"]: each["byte_size"] for each in orjson.loads(response.body)}
-        self._abandoned &= regions.keys()
+        for name, since in list(self._abandoned.items()):
+            if name not in regions and monotonic() > since + UNSEEN_S:
+                self._abandoned.pop(name, None)
         return sum(size for name, size in regions.items() if not self._is_let_go(name))
+
+    def _abandon(self, name: str) -> None:
+        self._abandoned[name] = monotonic()
 
     def _is_let_go(self, name: str) -> bool:
         if name not in self._abandoned and not _is_of_killed(name):
@@ -174,7 +185,7 @@ class Regions:
             self._tell(f"/region/{name}/unregister", {})
         except InferenceServerException:  # it is in use
             return False
-        self._abandoned.discard(name)
+        self._abandoned.pop(name, None)
         return True
 
     def _tell(self, uri: str, what: dict[str, str | int]) -> None:
@@ -197,4 +208,4 @@ def _sizes() -> tuple[int, int]:
 @cache
 def regions(url: str) -> Regions:
     """Get the regions for the Triton at url, host:port, that all callers share."""
-    return Regions(connections(url))
+    return Regions(Connections(url))
