@@ -66,6 +66,12 @@ def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - our Worker
         prober.start()
 
 
+def worker_exit(_: Any, worker: Any) -> None:  # noqa: ANN401 - our Arbiter and Worker
+    """Let the script clean up, if its worker got as far as to load it."""
+    if app := getattr(worker, "wsgi", None):
+        app.extensions["say_farewell"]()
+
+
 def announce(models: Any) -> None:  # noqa: ANN401 - list[ModelState], whose module may only be imported in a worker
     """Tell in the log that the service is ready."""
     logging.getLogger("scoregate").info("%s", announcement.ready(settings, models, started_in))

@@ -6,7 +6,8 @@ from importlib.metadata import version
 from flask import Flask
 from flask_cors import CORS
 
-from . import azure_names, fast_json, log
+from . import azure_names, fast_json, log, signals
+from .alarm import AlarmClock
 from .entry_script import EntryScript, EntryScriptError
 from .keys import Keys
 from .lifecycle import Lifecycle
@@ -33,6 +34,8 @@ def create_app() -> Flask:
     hand_to_scripts(triton.url if triton else None, settings.instance)
     azure_names.install(settings.model_dir, settings.app_root)
     fast_json.hand_to_scripts()
+    clock = AlarmClock(settings.script_directories)
+    say_farewell = signals.hand_to_scripts(clock)
     try:
         script = EntryScript(settings)
         documents = ApiDocuments(script, settings)
@@ -41,7 +44,7 @@ def create_app() -> Flask:
     readiness = Readiness(script, triton, lifecycle)
     keys = Keys(settings, preflight=bool(settings.cors_origins) and not script.takes_request)
     counters = Metrics()
-    scoring = Scoring(script, readiness, counters, settings)
+    scoring = Scoring(script, readiness, counters, settings, clock)
     server_version = f"scoregate/{version('scoregate')}" if settings.server_version_header else None
 
     app = Flask(__name__, static_folder=None)
@@ -55,6 +58,7 @@ def create_app() -> Flask:
     app.extensions["lifecycle"] = lifecycle
     app.extensions["readiness"] = readiness
     app.extensions["metrics"] = counters
+    app.extensions["say_farewell"] = say_farewell
     if triton and settings.ready_probe_s:
         app.extensions["prober"] = Prober(triton, lifecycle, settings.ready_probe_s)
     return app

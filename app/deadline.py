@@ -1,35 +1,36 @@
 """When a request has to be answered, and what ends one that is late, whether it waits or computes."""
 
-import signal
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextvars import ContextVar
-from pathlib import Path
 from time import monotonic
-from typing import Any, Literal, TypeVar
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
 import gevent
 from greenlet import greenlet
 
+from .alarm import AGAIN_S, AlarmClock, Interruption
 from .errors import BadInput
-from .interruption import Stacks, boundaries, may_be_woken
+from .interruption import boundaries, may_be_woken
 
-RECHECK_S = 0.1
-AGAIN_S = 0.005  # until the next try to interrupt what cannot be interrupted at the moment
+if TYPE_CHECKING:
+    from .signals import ScriptAlarm
+
 HEADER = "x-request-timeout-ms"
 
 Result = TypeVar("Result")
 Doing = Literal["receiving the body", "waiting for a place", "in run()", "waiting for Triton"]
 
 
-class Deadline:
+class Deadline(Interruption):
     """The time that one request has, from its arrival.
 
     milliseconds: how long that is. of_client: whether the client has set it. doing: what takes the time at the moment.
     shields: how many parts of this service the request is in that must not be interrupted between two instructions.
-    greenlet: where it is served, None before and after that.
+    greenlet: where it is served, None before and after that. alarm: the one that its script has set.
     """
 
-    __slots__ = ("doing", "ends", "greenlet", "milliseconds", "of_client", "shields")
+    __slots__ = ("alarm", "doing", "greenlet", "milliseconds", "of_client", "shields")
 
     def __init__(self, milliseconds: int, of_client: bool) -> None:
         self.milliseconds = milliseconds
@@ -38,10 +39,23 @@ class Deadline:
         self.doing: Doing = "waiting for a place"
         self.shields = 1
         self.greenlet: greenlet | None = None
+        self.alarm: ScriptAlarm | None = None
 
     def left_s(self) -> float:
         """Tell how many seconds are left; negative ones are over."""
         return self.ends - monotonic()
+
+    def is_here(self) -> bool:
+        """Tell whether the code that runs at this moment belongs to the request."""
+        return current.get() is self
+
+    def is_shielded(self) -> bool:
+        """Tell whether the request is in a part of this service that must not be interrupted."""
+        return self.shields > 0
+
+    def interrupt(self, _: FrameType) -> NoReturn:
+        """End the request, which computes."""
+        raise Expired
 
     def may_be_woken(self) -> bool:
         """Tell whether the request waits, and an exception may end its wait. To be called by the event loop itself."""
@@ -84,17 +98,14 @@ class shielded:  # noqa: N801 - it reads as a word: `with shielded():`
 class Deadlines:
     """The deadlines of this worker's requests.
 
-    gevent's timer ends a request that waits. It cannot fire while one computes, since the event loop does not turn
-    then; so an alarm signal, which Python handles between two instructions of whatever computes, looks after that.
-    Both interrupt only where that does no harm (interruption.py), and else try again after AGAIN_S.
+    A timer ends a request that waits, the alarm one that computes. Both interrupt only where that does no harm
+    (interruption.py), and else try again after AGAIN_S.
     """
 
-    def __init__(self, milliseconds: int, script_directories: Iterable[Path]) -> None:
-        """milliseconds: the longest time of a request. script_directories: where the script's own code is."""
+    def __init__(self, milliseconds: int, clock: AlarmClock) -> None:
+        """milliseconds: the longest time of a request."""
         self._milliseconds = milliseconds
-        self._stacks = Stacks(script_directories)
-        self._open: set[Deadline] = set()
-        self._alarm_at = 0.0
+        self._clock = clock
 
     def begin(self, wish: str | None) -> Deadline:
         """Set a request's deadline. wish: what its header says, in ms; it can only shorten. Raises BadInput."""
@@ -109,12 +120,9 @@ class Deadlines:
         """Call the function; raise Expired in it when its deadline passes."""
         outer = current.set(deadline)
         deadline.greenlet = gevent.getcurrent()
-        self._open.add(deadline)
-        now = monotonic()
-        if not now <= self._alarm_at <= deadline.ends:  # one that is past was lost, to a handler of the script's
-            self._arm(deadline.ends, now)
+        self._clock.add(deadline)
         # gevent.Timeout takes four times as long
-        timer = gevent.get_hub().loop.timer(max(deadline.ends - now, 0), AGAIN_S)
+        timer = gevent.get_hub().loop.timer(max(deadline.left_s(), 0), AGAIN_S)
         timer.start(_wake, deadline, timer)
         try:
             deadline.shields -= 1
@@ -122,28 +130,11 @@ class Deadlines:
         finally:
             deadline.shields += 1
             timer.close()
+            if deadline.alarm:
+                deadline.alarm.cancel()
+            self._clock.discard(deadline)
             deadline.greenlet = None
-            self._open.remove(deadline)
             current.reset(outer)
-
-    def _arm(self, at: float, now: float) -> None:
-        self._alarm_at = at = max(at, now + AGAIN_S)
-        signal.signal(signal.SIGALRM, self._alarm)
-        signal.setitimer(signal.ITIMER_REAL, at - now)
-
-    def _alarm(self, _: int, frame: Any) -> None:  # noqa: ANN401 - FrameType, or None before there is one
-        if not self._open:
-            return
-        now = monotonic()
-        at = max(min(each.ends for each in self._open), now + RECHECK_S)
-        interrupts = False
-        # One that is late and does not run now waits, and is gevent's to end, or is about to compute on.
-        if (deadline := current.get()) in self._open and deadline.ends <= now:
-            interrupts = not deadline.shields and self._stacks.may_interrupt(frame, now - deadline.ends)
-            at = at if interrupts else now
-        self._arm(at, now)
-        if interrupts:
-            raise Expired
 
 
 boundaries.add(Deadlines.call.__code__)

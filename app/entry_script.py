@@ -45,13 +45,11 @@ class EntryScript:
         self.path = path = settings.entry_script
         if not path.is_file():
             raise EntryScriptError(f"There is no entry script {path}. Set ENTRY_SCRIPT to the path of your score.py.")
-        root = settings.app_root
-        os.chdir(root)
-        directories = dict.fromkeys([root, root / settings.source_directory, path.parent])
-        sys.path[:0] = map(str, directories)
+        os.chdir(settings.app_root)
+        sys.path[:0] = map(str, settings.script_directories)
 
         module = self._load()
-        self.uses_flask = flask_use.needs_context(path, directories)
+        self.uses_flask = flask_use.needs_context(path, settings.script_directories)
         self._init = self._function(module, "init")
         self.function = self._function(module, "run")
         # A driver module, as some Azure ML SDKs write one around the user's, has an init() of its own worth calling,

@@ -9,6 +9,7 @@ from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.wrappers import Response
 
 from . import answer, failures
+from .alarm import AlarmClock
 from .answer import Answer, Whole
 from .arguments import Environ
 from .deadline import HEADER, Deadline, Deadlines, Expired, shielded
@@ -27,13 +28,13 @@ Wsgi = Callable[[Environ, Any], Iterable[bytes]]
 class Scoring:
     """What all requests to /score have in common."""
 
-    def __init__(self, script: EntryScript, readiness: Readiness, counters: Metrics, settings: Settings) -> None:
+    def __init__(
+        self, script: EntryScript, readiness: Readiness, counters: Metrics, settings: Settings, clock: AlarmClock
+    ) -> None:
         self._script = script
         self._readiness = readiness
         self._counters = counters
-        root = settings.app_root
-        directories = (root, root / settings.source_directory, settings.entry_script.parent)
-        self._deadlines = Deadlines(settings.scoring_timeout_ms, directories)
+        self._deadlines = Deadlines(settings.scoring_timeout_ms, clock)
         self._places = Places(settings.max_in_flight)
 
     def score(self, environ: Environ) -> Answer | Response:

@@ -344,6 +344,11 @@ class Settings:
         return self.scoring_timeout_ms // 1000 + 2
 
     @property
+    def script_directories(self) -> list[Path]:
+        """Where the entry script's own code is, in the order in which its modules are looked for."""
+        return list(dict.fromkeys([self.app_root, self.app_root / self.source_directory, self.entry_script.parent]))
+
+    @property
     def needs_key(self) -> bool:
         """Whether callers need a key."""
         return bool(self.auth_keys or self.auth_keys_file)
