@@ -4,8 +4,6 @@ The event loop does not turn while a request computes, so none of its timers can
 between two instructions of whatever computes, in whichever greenlet that is.
 """
 
-from collections.abc import Iterable
-from pathlib import Path
 from signal import ITIMER_REAL, SIGALRM, setitimer
 from signal import signal as set_handler  # by name: scripts get another one
 from time import monotonic
@@ -40,9 +38,8 @@ class Interruption:
 class AlarmClock:
     """Sets the alarm for the interruption that is to come first. It is set again whenever it was lost."""
 
-    def __init__(self, script_directories: Iterable[Path]) -> None:
-        """script_directories: where the script's own code is."""
-        self._stacks = Stacks(script_directories)
+    def __init__(self, stacks: Stacks) -> None:
+        self._stacks = stacks
         self._open: set[Interruption] = set()
         self._at = 0.0
 

@@ -6,9 +6,10 @@ from importlib.metadata import version
 from flask import Flask
 from flask_cors import CORS
 
-from . import azure_names, fast_json, log, signals
+from . import azure_names, event_loops, fast_json, log, signals
 from .alarm import AlarmClock
 from .entry_script import EntryScript, EntryScriptError
+from .interruption import Stacks
 from .keys import Keys
 from .lifecycle import Lifecycle
 from .metrics import Metrics
@@ -34,7 +35,9 @@ def create_app() -> Flask:
     hand_to_scripts(triton.url if triton else None, settings.instance)
     azure_names.install(settings.model_dir, settings.app_root)
     fast_json.hand_to_scripts()
-    clock = AlarmClock(settings.script_directories)
+    stacks = Stacks(settings.script_directories)
+    clock = AlarmClock(stacks)
+    event_loops.hand_to_scripts(stacks)
     say_farewell = signals.hand_to_scripts(clock)
     try:
         script = EntryScript(settings)

@@ -20,7 +20,7 @@ class Coroutines:
     def wait_for(self, coroutine: Coroutine[Any, Any, Any]) -> Any:  # noqa: ANN401
         """Run the coroutine to its end; returns or raises what it does. Cancels it when this greenlet is stopped."""
         if self._loop is None:
-            self._loop = asyncio.new_event_loop()
+            self._loop = asyncio.SelectorEventLoop()
             gevent.spawn(self._turn, self._loop)
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:

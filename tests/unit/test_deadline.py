@@ -11,6 +11,7 @@ import gevent
 import pytest
 from scoregate.alarm import AlarmClock
 from scoregate.deadline import Deadline, Deadlines, Expired, current, shielded
+from scoregate.interruption import Stacks
 
 SCRIPTS = [Path(__file__).parent]
 LIBRARY = "def compute_until(moment):\n    while monotonic() < moment:\n        pass\n"
@@ -23,7 +24,7 @@ def compute_until(moment: float) -> None:
 
 def cut(function: Callable[[Deadline], object], milliseconds: int = 50) -> float:
     """Call the function with a deadline, by which it is interrupted; tell how many seconds after that."""
-    deadlines = Deadlines(milliseconds, AlarmClock(SCRIPTS))
+    deadlines = Deadlines(milliseconds, AlarmClock(Stacks(SCRIPTS)))
     deadline = deadlines.begin(None)
     with pytest.raises(Expired):
         deadlines.call(deadline, lambda: function(deadline))
@@ -105,7 +106,7 @@ def test_an_import_is_not_interrupted(tmp_path, monkeypatch, how):
 
 
 def test_an_alarm_that_was_lost_is_set_again():
-    deadlines = Deadlines(50, AlarmClock(SCRIPTS))
+    deadlines = Deadlines(50, AlarmClock(Stacks(SCRIPTS)))
     for _ in range(2):
         deadline = deadlines.begin(None)
 
