@@ -10,6 +10,7 @@ from time import monotonic
 from types import FrameType
 from typing import Any
 
+from . import forks
 from .interruption import Stacks
 
 RECHECK_S = 0.1
@@ -42,6 +43,7 @@ class AlarmClock:
         self._stacks = stacks
         self._open: set[Interruption] = set()
         self._at = 0.0
+        forks.in_child(self._open.clear)
 
     def add(self, interruption: Interruption) -> None:
         """Interrupt from its end on, again and again until it is discarded."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 import gevent
 from greenlet import greenlet
 
+from . import forks
 from .alarm import AGAIN_S, AlarmClock, Interruption
 from .errors import BadInput
 from .interruption import boundaries, may_be_woken
@@ -70,6 +71,7 @@ class Deadline(Interruption):
 # That of the request which the code at hand belongs to. The greenlet does not tell: coroutines run in that of their
 # event loop. They inherit this, and so does what asyncio.to_thread() starts.
 current: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
+forks.in_child(lambda: current.set(None))
 
 
 class Expired(BaseException):

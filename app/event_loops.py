@@ -17,6 +17,7 @@ from select import POLLIN, POLLOUT
 from time import monotonic
 from types import FrameType
 from typing import Any
+from weakref import WeakSet
 
 import gevent
 from gevent.lock import Semaphore
@@ -25,6 +26,7 @@ from gevent.select import poll
 from gevent.threadpool import ThreadPool
 from greenlet import greenlet
 
+from . import forks
 from .alarm import AGAIN_S
 from .deadline import Expired, current
 from .interruption import Stacks, may_be_woken
@@ -35,6 +37,7 @@ _thread_id = get_original("_thread", "get_ident")
 _main_thread_id = _thread_id()
 _running_loop = asyncio.events._get_running_loop
 _idle_threads: list[ThreadPool] = []  # each of one thread
+_loops: WeakSet["ScriptLoop"] = WeakSet()
 
 
 class _Selector(selectors._BaseSelectorImpl):
@@ -65,6 +68,7 @@ class ScriptLoop(asyncio.SelectorEventLoop):
         self._one_at_a_time = Semaphore()
         self._thread: ThreadPool | None = None
         self._turns_in: tuple[int, greenlet, gevent.hub.Hub] | None = None
+        _loops.add(self)
 
     def run_until_complete(self, future: Any) -> Any:  # noqa: ANN401 - typeshed's is generic
         """Turn until the future is done. Requests that share a loop take turns."""
@@ -163,6 +167,17 @@ def hand_to_scripts(stacks: Stacks) -> None:
     ScriptLoop.stacks = stacks
     asyncio.set_event_loop_policy(Policy())
     asyncio.events._get_running_loop = _own_running_loop
+
+
+def _let_go() -> None:
+    """Forget, in a forked process, the threads of the worker."""
+    _idle_threads.clear()
+    for each in _loops:
+        each._thread = None
+        each._one_at_a_time = Semaphore()
+
+
+forks.in_child(_let_go)
 
 
 def _own_running_loop() -> asyncio.AbstractEventLoop | None:

@@ -25,6 +25,7 @@ import gevent
 from gevent.monkey import get_original
 from greenlet import greenlet
 
+from . import forks
 from .alarm import AGAIN_S, AlarmClock, Interruption
 from .deadline import Deadline, current
 from .interruption import may_be_woken
@@ -34,7 +35,7 @@ FAREWELL_S = 3
 APART = (signal.SIGALRM, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGABRT)
 
 _set_handler, _get_handler = signal.signal, signal.getsignal
-_set_timer, _get_timer = signal.setitimer, signal.getitimer
+_set_timer, _get_timer, _set_alarm = signal.setitimer, signal.getitimer, signal.alarm
 _thread_id = get_original("_thread", "get_ident")
 _start_thread = get_original("_thread", "start_new_thread")
 _lock = get_original("_thread", "allocate_lock")
@@ -136,6 +137,7 @@ class ScriptSignals:
         self._clock = clock
         self._of_init = ScriptAlarm(clock, None)
         self._kept: dict[int, Any] = {}
+        forks.in_child(self._let_go)
 
     def signal(self, signalnum: int, handler: Any) -> Any:  # noqa: ANN401
         """Stand for signal.signal()."""
@@ -192,6 +194,12 @@ class ScriptSignals:
                 LOG.exception("The script's handler of SIGTERM failed")
             done.release()
 
+    def _let_go(self) -> None:
+        """Leave the signals, in a forked process, to the script; it has inherited its handlers."""
+        for number in (*APART, signal.SIGCHLD):
+            _set_handler(number, self._kept.get(number, signal.SIG_DFL))
+        _give_back()
+
     def _alarm(self) -> ScriptAlarm:
         deadline = current.get()
         if deadline is None:
@@ -207,6 +215,11 @@ def hand_to_scripts(clock: AlarmClock) -> Callable[[], None]:
     for name in ("signal", "getsignal", "setitimer", "getitimer", "alarm"):
         setattr(signal, name, getattr(ours, name))
     return ours.say_farewell
+
+
+def _give_back() -> None:
+    signal.signal, signal.getsignal = _set_handler, _get_handler
+    signal.setitimer, signal.getitimer, signal.alarm = _set_timer, _get_timer, _set_alarm
 
 
 def _is_gunicorns(caller: FrameType) -> bool:

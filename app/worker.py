@@ -1,6 +1,7 @@
 """Gunicorn's gevent worker, answering in this service's way where no route is reached."""
 
 import ipaddress
+import os
 import socket
 import ssl
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from gunicorn.workers.base_async import AsyncWorker
 from gunicorn.workers.ggevent import GeventWorker
 from werkzeug.http import HTTP_STATUS_CODES
 
-from . import errors, log, plain_http, request_ids
+from . import errors, forks, log, plain_http, request_ids
 from .awake import ShortWait
 from .balance import Count, Server
 from .invitation import invite_when_read
@@ -271,7 +272,17 @@ class Worker(GeventWorker):
         )
         # A greenlet of the script's that ends with KeyboardInterrupt or SystemError would end the worker.
         gevent.get_hub().SYSTEM_ERROR = (SystemExit,)
+        forks.begin()
+        forks.in_child(self._let_go)
         super().init_process()
+
+    def _let_go(self) -> None:
+        """Let go, in a forked process, of the sockets: a port closes, and a caller sees the end, once all have."""
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for each in [*self.sockets, *(connection.client for connection in self._connections.values())]:
+            if (number := each.fileno()) >= 0:
+                os.dup2(nothing, number, inheritable=False)
+        os.close(nothing)
 
     def handle_request(self, listener_name: Any, req: Any, sock: socket.socket, addr: Any) -> bool:  # noqa: ANN401
         """Serve a request, then hang up on a caller who goes on with a body that nobody reads.

@@ -12,6 +12,7 @@ import orjson
 from gevent.monkey import get_original
 from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
 
+from .. import forks
 from ..deadline import current, shielded
 from .turn import Turn
 
@@ -66,6 +67,17 @@ class _Idle(_ThreadLocal):  # type: ignore[misc,valid-type]
 
 _turn = Turn()
 _idle: defaultdict[str, _Idle] = defaultdict(_Idle)  # of each url, whoever asks there, with whatever timeouts
+
+
+def _let_go() -> None:
+    """Forget, in a forked process, what is the worker's: both would take the answers from one connection."""
+    global _turn
+    _turn = Turn()
+    for each in _idle.values():
+        each.connections = []
+
+
+forks.in_child(_let_go)
 
 
 class _Connection:

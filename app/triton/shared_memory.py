@@ -18,6 +18,7 @@ from typing import ClassVar, NamedTuple, TypeVar
 import orjson
 from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
 
+from .. import forks
 from ..deadline import shielded
 from .connections import Connections, succeeded
 
@@ -78,6 +79,7 @@ class Regions:
         self._making = 0  # bytes, of greenlets that are about to have one
         total, _ = _sizes()
         self._most = min(total // SHARE, MOST_BYTES) if total >= LEAST_SHARED_MEMORY else 0
+        forks.in_child(self._let_go)
 
     def through(self, tensors: Sequence[Buffer], ask: Callable[[list[Place]], Result]) -> Result | None:
         """Put large tensors where Triton can read them, and ask it. Returns None if they have to be sent.
@@ -174,6 +176,12 @@ class Regions:
             if name not in regions and monotonic() > since + UNSEEN_S:
                 self._abandoned.pop(name, None)
         return sum(size for name, size in regions.items() if not self._is_let_go(name))
+
+    def _let_go(self) -> None:
+        """Forget, in a forked process, the worker's regions: both would write to them."""
+        self._idle.clear()
+        self._abandoned.clear()
+        self._making = 0
 
     def _abandon(self, name: str) -> None:
         self._abandoned[name] = monotonic()
