@@ -5,16 +5,22 @@ child waits, its handlers of signals, its connections. So it gets an event loop 
 that forked goes on, and each part of the service lets go of what is the worker's (`in_child`).
 """
 
-import multiprocessing.pool
+import math
 import os
+import select
 import subprocess
 from collections.abc import Callable
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import SemLock
+from time import monotonic
 from typing import Any
 
 import gevent
 from gevent import monkey
 from gevent._hub_local import set_hub
 from greenlet import greenlet
+
+POLL_S = 0.002  # between two looks at a lock that another process has
 
 _lets_go: list[Callable[[], object]] = []
 _kept: list[object] = []  # what is left of the worker; were it collected, its greenlets would be ended, one by one
@@ -28,7 +34,11 @@ def in_child(let_go: Callable[[], object]) -> None:
 def begin() -> None:
     """Look after what is forked from now on. To be called by a worker."""
     os.register_at_fork(after_in_child=_leave_worker)
-    multiprocessing.pool.Pool.__new__ = _refuse  # type: ignore[assignment]
+    # What waits for another process lets the threads go on that feed its queues; they are greenlets of this thread.
+    Connection._recv.__defaults__ = (_read,)  # type: ignore[attr-defined]
+    Connection._send.__defaults__ = (_write,)  # type: ignore[attr-defined]
+    SemLock._make_methods = _make_methods  # type: ignore[attr-defined]
+    SemLock.__enter__ = lambda lock: lock.acquire()  # type: ignore[method-assign]
 
 
 def _leave_worker() -> None:
@@ -50,6 +60,30 @@ def _leave_worker() -> None:
         let_go()
 
 
+def _read(descriptor: int, size: int) -> bytes:
+    gevent.socket.wait_read(descriptor)
+    return os.read(descriptor, size)
+
+
+def _write(descriptor: int, data: memoryview) -> int:
+    gevent.socket.wait_write(descriptor)
+    return os.write(descriptor, data[: select.PIPE_BUF])  # for which there is room
+
+
+def _make_methods(lock: Any) -> None:  # noqa: ANN401 - SemLock, of which the stubs do not say all
+    semaphore = lock._semlock
+
+    def acquire(block: bool = True, timeout: float | None = None) -> bool:
+        ends = math.inf if timeout is None else monotonic() + timeout
+        while not semaphore.acquire(False):
+            if not block or monotonic() >= ends:
+                return False
+            gevent.sleep(POLL_S)
+        return True
+
+    lock.acquire, lock.release = acquire, semaphore.release
+
+
 def _end_with(last: greenlet) -> None:
     """End the process once this greenlet has ended."""
     status = 1
@@ -58,12 +92,3 @@ def _end_with(last: greenlet) -> None:
         status = 0
     finally:
         os._exit(status)
-
-
-def _refuse(pool: type, *_: Any, **__: Any) -> Any:  # noqa: ANN401
-    if issubclass(pool, multiprocessing.pool.ThreadPool):
-        return object.__new__(pool)
-    raise RuntimeError(
-        "multiprocessing.Pool does not work in a worker of this service, whose threads are gevent's. "
-        "Use concurrent.futures.ProcessPoolExecutor, or multiprocessing.Process."
-    )

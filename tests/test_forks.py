@@ -3,7 +3,6 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from service import wait_until
 
 SCRIPT = """
 import asyncio
@@ -26,6 +25,8 @@ def init():
     client = triton.InferenceServerClient("localhost:8000")
     threading.Thread(target=tick, daemon=True).start()
     assert child("init", wait) == ["init", 0]
+    global pool
+    pool = multiprocessing.Pool(4)
 
 def tick():
     while True:
@@ -104,6 +105,26 @@ def in_pool(value):
     with multiprocessing.Pool(2) as pool:
         return pool.map(wait, [value] * 4)
 
+def in_common(seconds):
+    return pool.map(sleep, [seconds] * 4)
+
+def sleep(seconds):
+    time.sleep(float(seconds))
+    return seconds
+
+def in_queues(value):
+    asks, answers = multiprocessing.Queue(), multiprocessing.Queue()
+    process = multiprocessing.Process(target=lambda: answers.put(asks.get() * 100_000))
+    process.start()
+    asks.put(value)
+    answer = answers.get()
+    process.join()
+    return [len(answer), process.exitcode]
+
+def in_manager(value):
+    with multiprocessing.Manager() as manager:
+        return dict(manager.dict(value=value))
+
 def in_returns(value):
     return "child" if os.fork() == 0 else "parent"
 
@@ -151,6 +172,9 @@ def service(start_module, tmp_path_factory):
         ("terminated", -15),
         ("executor", ["3"] * 4),
         ("threads", ["3"] * 4),
+        ("pool", ["3"] * 4),
+        ("queues", [100_000, 0]),
+        ("manager", {"value": "3"}),
         ("returns", "parent"),
     ],
 )
@@ -173,10 +197,12 @@ def test_parent_and_child_have_their_own_connections_to_triton(service):
     assert answers == [[[value] * 5] * 2 for value in range(8)] * 4
 
 
-def test_a_pool_is_refused_at_once(service):
-    assert service.score("pool 3").json()["code"] == "script_failed"
-    service.wait_log("multiprocessing.Pool does not work in a worker of this service")
+def test_a_request_that_is_late_with_a_pool_leaves_it_to_others(service):
+    late = service.score("common 1", headers={"x-request-timeout-ms": "300"})
+    assert late.json()["code"] == "deadline_exceeded"
+    assert service.score("common 0.1").json() == ["0.1"] * 4
 
 
-def test_no_child_is_left(service):
-    wait_until(lambda: len(service.children("scoregate.arbiter")) == 2, 10, "master and worker", service.log)
+def test_the_service_stops_whatever_its_script_has_started(service):
+    assert service.score("common 0.1").ok
+    assert service.stop(20) == 0
