@@ -174,6 +174,19 @@ GROUP = Group(
             theirs="`ModuleNotFoundError`: azureml-core is another package and not installed.",
         ),
         rule(
+            "`run()` may call `asyncio.run()`.",
+            Case("asyncio-run", PLAIN, post("coroutine"), answers("done")),
+        ),
+        rule(
+            "It may set an alarm of its own: what its handler of `SIGALRM` raises is raised in `run()`.",
+            Case("alarm-while-waiting", PLAIN, post("alarm while waiting"), answers("the alarm")),
+            Case("alarm-while-computing", PLAIN, post("alarm while computing"), answers("the alarm")),
+        ),
+        rule(
+            "It may start a `multiprocessing.Process`, which runs to its end.",
+            Case("process", PLAIN, post("process"), answers(0)),
+        ),
+        rule(
             "What the script prints appears in the log.",
             Case("print", PLAIN, logged(post("print"), "printed by the script"), "in the log"),
         ),

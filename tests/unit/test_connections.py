@@ -105,6 +105,13 @@ def connections(server) -> Iterator[Connections]:
         each.close()
 
 
+def test_clients_with_other_timeouts_share_one_connection(server, connections):
+    port, _, ends = server
+    for each in range(100):
+        assert bytes(Connections(f"127.0.0.1:{port}", 5 + each, 60 + each).post("/x", b"body").body) == b"ok"
+    assert len(ends) == len(connections._idle.connections) == 1
+
+
 def test_what_is_asked_in_one_turn_is_sent_together_and_who_is_alone_does_not_wait(server, connections):
     _, came, _ = server
     bodies = [b"1", b"2", b"3"]

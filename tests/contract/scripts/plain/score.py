@@ -1,10 +1,13 @@
 """Answers with what the request's body names, in the styles that scripts have; an unknown body comes back."""
 
+import asyncio
 import builtins
 import json
 import logging
+import multiprocessing
 import os
 import re
+import signal
 import sys
 import time
 from datetime import UTC, date, datetime, timedelta
@@ -49,6 +52,26 @@ def of_pandas(kind):
     if kind == "frame":
         return pd.DataFrame({"label": ["cat", None], "day": pd.to_datetime(["2024-02-29", None])})
     return {"counts": pd.Series([1, None], dtype="Int64")}
+
+
+def late(*_):
+    raise RuntimeError("the alarm")
+
+
+def limited(wait):
+    signal.signal(signal.SIGALRM, late)
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        wait()
+    except RuntimeError as error:
+        return str(error)
+
+
+def in_process():
+    process = multiprocessing.Process(target=time.sleep, args=(1.5,))
+    process.start()
+    process.join()
+    return process.exitcode
 
 
 ANSWERS = {
@@ -104,6 +127,10 @@ ANSWERS = {
     "compute for 3 s": lambda: compute(until=time.monotonic() + 3),
     "sleep for 3 s": lambda: time.sleep(3),
     "hold the interpreter": hold_the_interpreter,
+    "coroutine": lambda: asyncio.run(asyncio.sleep(0.1, "done")),
+    "alarm while waiting": lambda: limited(lambda: time.sleep(6)),
+    "alarm while computing": lambda: limited(compute),
+    "process": in_process,
     "exit": lambda: sys.exit(1),
     "pid": os.getpid,
     "calls of init": lambda: CALLS["init"],
