@@ -48,6 +48,10 @@ def _directory(file: str | None) -> str:
 _NEVER = ("<frozen importlib", _directory(importlib.__file__), _directory(logging.__file__))
 _WAITS = (threading.__file__, queue.__file__, _directory(gevent.__file__), _directory(asyncio.__file__))
 _OURS = _directory(__file__)
+# What of ours computes for the script and keeps no books: it is a library like any other.
+_LIBRARY = tuple(
+    f"{_OURS}{name}.py" for name in ("answer", "arguments", "body", "fast_json", "triton/model", "triton/tensors")
+)
 _INSTALLED = tuple({f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 
 # What lies below the frames of these runs the code above them, and many others.
@@ -82,10 +86,10 @@ class Stacks:
             return Whose.NEVER
         if filename.startswith(_WAITS):
             return Whose.WAITS
-        if filename.startswith(_OURS):
+        if filename.startswith(_OURS) and filename not in _LIBRARY:
             return Whose.OURS
-        # A virtual environment may lie in the script's directory.
-        if filename.startswith(self._script) and not filename.startswith(_INSTALLED):
+        # A virtual environment may lie in the script's directory, as may this service.
+        if filename.startswith(self._script) and not filename.startswith((*_INSTALLED, _OURS)):
             return Whose.SCRIPT
         return Whose.LIBRARY
 

@@ -71,6 +71,9 @@ def in_asks(value):
 def in_runs(value):
     return child(value, run_program)
 
+def in_program(value):
+    return run_program(value)
+
 def in_nested(value):
     return child(value, lambda value: child(value, wait))
 
@@ -164,6 +167,7 @@ def service(start_module, tmp_path_factory):
     [
         ("waits", ["3", 0]),
         ("runs", ["3", 0]),
+        ("program", "3"),
         ("nested", [["3", 0], 0]),
         ("coroutine", ["3", 0]),
         ("fails", 7),

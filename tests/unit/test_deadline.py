@@ -8,7 +8,9 @@ from pathlib import Path
 from time import monotonic
 
 import gevent
+import orjson
 import pytest
+from scoregate import fast_json
 from scoregate.alarm import AlarmClock
 from scoregate.deadline import Deadline, Deadlines, Expired, current, shielded
 from scoregate.interruption import Stacks
@@ -59,6 +61,16 @@ def test_a_library_that_computes_is_cut_off_a_second_later():
     names = {"monotonic": monotonic}
     exec(compile(LIBRARY, "/usr/lib/library.py", "exec"), names)
     assert 1 <= cut(lambda deadline: names["compute_until"](deadline.ends + 5)) < 5
+
+
+def test_what_is_in_the_json_parser_nearly_all_the_time_is_cut_off_too():
+    text = orjson.dumps("x" * 20_000_000)
+
+    def parse(deadline: Deadline) -> None:
+        while deadline.left_s() > -5:
+            fast_json.loads(text)
+
+    assert cut(parse) < 5
 
 
 def test_logging_is_not_interrupted_whoever_is_called_by_it():
