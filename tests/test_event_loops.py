@@ -153,3 +153,37 @@ def test_a_coroutine_that_is_late_is_ended(service, how):
 def test_what_a_coroutine_raises_is_the_script_s_failure(service):
     assert service.score("fails").json()["code"] == "script_failed"
     assert "ValueError: in a coroutine" in service.wait_log("in a coroutine")
+
+
+ASYNC = """
+import asyncio
+import time
+
+def init():
+    pass
+
+async def run(data):
+    if data == "computes":
+        end = time.monotonic() + 30
+        while time.monotonic() < end:
+            pass
+    if data == "waits":
+        await asyncio.sleep(30)
+    if data == "in a thread":
+        return await asyncio.to_thread(lambda: asyncio.run(asyncio.sleep(0.1, data)))
+    await asyncio.sleep(0.3)
+    return data
+"""
+
+
+def test_a_run_that_is_a_coroutine_is_ended_beside_others_that_are_not(start, tmp_path):
+    (tmp_path / "score.py").write_text(ASYNC)
+    service = start(APP_ROOT=tmp_path, TRITON="off").wait_ready()
+    bodies = ["a", "computes", "b", "waits", "in a thread"] * 2
+    with ThreadPoolExecutor(len(bodies)) as pool:
+        replies = list(pool.map(lambda body: service.score(body, headers={"x-request-timeout-ms": "2000"}), bodies))
+    for body, reply in zip(bodies, replies, strict=True):
+        assert reply.json() == body if reply.ok else reply.json()["code"] == "deadline_exceeded"
+        if body in ("computes", "waits"):
+            assert reply.status_code == 504
+    assert service.score("in a thread").json() == "in a thread"

@@ -91,8 +91,9 @@ def peers(url):
     found = []
     for each in os.listdir("/proc/self/fd"):
         try:
-            with socket.socket(fileno=os.dup(int(each))) as one:
-                found += ["%s:%d" % one.getpeername()[:2]] if one.family == socket.AF_INET else []
+            if os.readlink(f"/proc/self/fd/{each}").startswith("socket:"):
+                with socket.socket(fileno=os.dup(int(each))) as one:
+                    found += ["%s:%d" % one.getpeername()[:2]] if one.family == socket.AF_INET else []
         except OSError:
             pass
     return [each for each in found if each == url]
