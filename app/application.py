@@ -20,6 +20,7 @@ from .routes import routes
 from .scoring import Scoring, Shortcut
 from .settings import Settings
 from .triton import TritonServer, hand_to_scripts
+from .untaken import Untaken
 
 
 def create_app() -> Flask:
@@ -47,7 +48,8 @@ def create_app() -> Flask:
     readiness = Readiness(script, triton, lifecycle)
     keys = Keys(settings, preflight=bool(settings.cors_origins) and not script.takes_request)
     counters = Metrics()
-    scoring = Scoring(script, readiness, counters, settings, clock)
+    untaken = Untaken()
+    scoring = Scoring(script, readiness, counters, untaken, settings, clock)
     server_version = f"scoregate/{version('scoregate')}" if settings.server_version_header else None
 
     app = Flask(__name__, static_folder=None)
@@ -62,6 +64,7 @@ def create_app() -> Flask:
     app.extensions["readiness"] = readiness
     app.extensions["metrics"] = counters
     app.extensions["say_farewell"] = say_farewell
+    app.extensions["untaken"] = untaken
     if triton and settings.ready_probe_s:
         app.extensions["prober"] = Prober(triton, lifecycle, settings.ready_probe_s)
     return app

@@ -7,31 +7,40 @@ from . import log, request_ids
 from .keys import Keys
 from .metrics import Metrics
 
+KEY = "scoregate.exchange"  # of a request's environ, for the worker, who knows what was really sent
+
 
 class Exchange:
     """One request and its answer."""
 
-    def __init__(self, environ: dict[str, Any], route: str) -> None:
+    def __init__(self, environ: dict[str, Any], route: str, counters: Metrics) -> None:
         """route: the one that answers it, which "//score" shares with "/score"; "none" if there is none."""
-        self._environ = environ
+        self._trace_id = environ.get("HTTP_TRACEID")
         self._route = route
+        self._counters = counters
         self._started = perf_counter()
         self._headers: dict[str, str] = {}  # of the answer
+        self._seconds = 0.0
+        environ[KEY] = self  # which so must not have the environ: a cycle keeps the body until garbage is collected
 
-    def begin(self, keys: Keys) -> None:
+    def begin(self, environ: dict[str, Any], keys: Keys) -> None:
         """Read the request's ids, which are in the log from here on; let it in. Raises IdTooLong, Unauthorized."""
         try:
-            request_ids.read(self._environ, self._headers)
+            request_ids.read(environ, self._headers)
         finally:  # an id that is too long is not echoed, but the failure and the log need one
             log.request_id.set(self._headers.get("x-request-id") or request_ids.new())
-        keys.require(self._environ, self._route)
+        keys.require(environ, self._route)
 
-    def end(self, status: int, counters: Metrics, server_version: str | None) -> dict[str, str]:
-        """Count the answer; return the headers that it gets, in place of its own of the same names."""
+    def end(self, server_version: str | None) -> dict[str, str]:
+        """Stop the clock; return the headers that the answer gets, in place of its own of the same names."""
+        self._seconds = perf_counter() - self._started
         headers = self._headers
         if server_version:
             headers["x-ms-server-version"] = server_version
-        if trace_id := self._environ.get("HTTP_TRACEID"):
-            headers["TraceId"] = trace_id
-        counters.answered(self._route, status, perf_counter() - self._started)
+        if self._trace_id:
+            headers["TraceId"] = self._trace_id
         return headers
+
+    def count(self, outcome: str) -> None:
+        """Count what became of the answer: the status that was sent, or why none was sent whole."""
+        self._counters.answered(self._route, outcome, self._seconds)

@@ -31,10 +31,13 @@ class Metrics:
     """
 
     def __init__(self) -> None:
-        self._series: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
+        self._series: dict[tuple[str, str], tuple[Counter, Histogram]] = {}
         registry = CollectorRegistry()  # never read: the page reads the files of all processes
         self.requests = Counter(
-            "scoregate_requests", "Requests answered, by route and HTTP status.", ["route", "status"], registry=registry
+            "scoregate_requests",
+            "Requests, by route and by the HTTP status sent, client_gone or broken.",
+            ["route", "status"],
+            registry=registry,
         )
         self.request_seconds = Histogram(
             "scoregate_request_seconds",
@@ -87,15 +90,12 @@ class Metrics:
         """Forget the gauges of a worker that has ended."""
         mark_process_dead(pid)  # type: ignore[no-untyped-call]
 
-    def answered(self, route: str, status: int, seconds: float) -> None:
+    def answered(self, route: str, outcome: str, seconds: float) -> None:
         """Count and time a request. route: the route's path, never the request's, so that labels stay few."""
-        _soon(self._answered, route, status, seconds)
-
-    def _answered(self, route: str, status: int, seconds: float) -> None:
-        series = self._series.get((route, status))
+        series = self._series.get((route, outcome))
         if not series:  # labels() takes as long as what follows
-            series = self.requests.labels(route, status), self.request_seconds.labels(route)
-            self._series[route, status] = series
+            series = self.requests.labels(route, outcome), self.request_seconds.labels(route)
+            self._series[route, outcome] = series
         series[0].inc()
         series[1].observe(seconds)
 

@@ -1,30 +1,17 @@
-"""The plain scoring request, read and answered with no more work than it needs.
+"""The plain scoring request, read with no more work than it needs.
 
 Nearly all requests of a scoring service look alike: POST /score over HTTP/1.1, a Content-Length, a few headers, each
-once. These are served here. All others (another route, a chunked body, Expect, a head in several pieces, anything
+once. These are read here. All others (another route, a chunked body, Expect, a head in several pieces, anything
 doubtful) go to Gunicorn's parser, which judges the whole of HTTP, byte for byte as they came.
 """
 
 import io
-import logging
 import re
 import socket
-import time
-from collections.abc import Iterable
-from email.utils import formatdate
 from functools import lru_cache
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import gevent
-from gunicorn import SERVER
-from gunicorn.config import Config
-from gunicorn.http import wsgi
-from gunicorn.util import hop_headers
-
-Header = tuple[str, str]
-
-LOG = logging.getLogger("scoregate")
 
 HEAD_BYTES = 8190  # as long as Gunicorn lets one line be
 IN_A_ROW = 4  # receives of a body, a moment at most, until the other greenlets have their turn
@@ -39,9 +26,6 @@ _SECRET = re.compile("AUTHORIZATION|COOKIE|KEY|TOKEN|SECRET")  # in a header's n
 _heads: dict[bytes, dict[str, str]] = {}  # callers send the same again and again
 # Names, as in the environ, of headers that change how a request is read or answered.
 SPECIAL = frozenset(("HTTP_TRANSFER_ENCODING", "HTTP_EXPECT", "HTTP_UPGRADE", "HTTP_HTTP2_SETTINGS", "HTTP_TE"))
-_STATUS = re.compile(r"[2-9][0-9]{2} [ -~]*")
-# What Gunicorn's Response asks of a request, for one as it is served here.
-_PLAIN_REQUEST = SimpleNamespace(version=(1, 1), method="POST", should_close=lambda: False)
 
 
 class Incoming(io.RawIOBase):
@@ -52,6 +36,7 @@ class Incoming(io.RawIOBase):
         self._begun = begun
         self._receives = 0
         self.left = length
+        self.has_ended = False  # before all of it was there
 
     def readable(self) -> bool:
         """Say so to io.BufferedReader."""
@@ -69,6 +54,7 @@ class Incoming(io.RawIOBase):
             if self._receives % IN_A_ROW == 0:
                 gevent.sleep()  # recv_into() lets no other greenlet run while data keeps coming
             received = self._sock.recv_into(buffer, wanted)
+            self.has_ended = not received
         else:
             received = 0
         self.left -= received
@@ -103,64 +89,6 @@ def parse(data: bytes, sock: socket.socket, base: dict[str, Any], not_plain: fro
         return PlainRequest(environ, body, b"")
     environ["wsgi.input"] = io.BytesIO(data[start:end])
     return PlainRequest(environ, None, data[end:])
-
-
-class Reply:
-    """What an application says to start_response, and how it is sent."""
-
-    def __init__(self) -> None:
-        self.status = ""
-        self.headers: list[Header] = []
-
-    def start(self, status: str, headers: Iterable[Header], _exc_info: object = None) -> None:
-        """Be the start_response of a WSGI application that does not use its write()."""
-        self.status = status
-        self.headers = list(headers)
-
-    def send(self, sock: socket.socket, chunks: Iterable[bytes], cfg: Config, keep_alive: bool) -> bool:
-        """Send the answer; tell whether the connection can go on.
-
-        A list is sent in one piece with the head, if that is a plain one, too. Whatever else is Gunicorn's.
-        """
-        try:
-            if isinstance(chunks, list) and (fields := self._plain_fields(sum(map(len, chunks)))):
-                head = (
-                    f"HTTP/1.1 {self.status}\r\nServer: {SERVER}\r\nDate: {_date(int(time.time()))}\r\n"
-                    f"Connection: {'keep-alive' if keep_alive else 'close'}\r\n{fields}\r\n"
-                )
-                data = b"".join((head.encode("latin-1"), *chunks))
-                sent = sock.send(data)  # sendall() asks the kernel for the size of its buffer first
-                if sent < len(data):
-                    sock.sendall(memoryview(data)[sent:])
-                return keep_alive
-            response = wsgi.Response(_PLAIN_REQUEST, sock, cfg)  # type: ignore[arg-type]
-            if not keep_alive:
-                response.force_close()
-            response.start_response(self.status, self.headers)
-            for chunk in chunks:
-                response.write(chunk)
-            response.close()
-            return not response.should_close()
-        finally:
-            if hasattr(chunks, "close"):
-                _close(chunks)
-
-    def _plain_fields(self, length: int) -> str:
-        """Write the headers; nothing if one is not valid, there twice or the server's, or the length is another."""
-        values = "".join([value for _, value in self.headers])
-        if not (values.isascii() and values.isprintable() and ("Content-Length", str(length)) in self.headers):
-            return ""
-        if not _is_plain(self.status, tuple([name for name, _ in self.headers])):
-            return ""
-        return "".join([f"{name}: {value}\r\n" for name, value in self.headers])
-
-
-def _close(chunks: Any) -> None:  # noqa: ANN401 - what an application returned
-    """Close what has been sent. What the script's own clean-up raises must not become a second answer."""
-    try:
-        chunks.close()
-    except BaseException:
-        LOG.exception("The answer was sent, but what the script does after it failed.")
 
 
 def _fields(head: bytes) -> dict[str, str] | None:
@@ -212,14 +140,3 @@ def _environ_key(name: str) -> str:
     """Name a header as the environ does; "" for one that is not plain."""
     key = name.upper().replace("-", "_") if _NAME.fullmatch(name) else ""
     return key if key in ("CONTENT_TYPE", "CONTENT_LENGTH", "") else f"HTTP_{key}"
-
-
-@lru_cache(256)
-def _is_plain(status: str, names: tuple[str, ...]) -> bool:
-    lower = {name.lower() for name in names if _NAME.fullmatch(name)}
-    return len(lower) == len(names) and lower.isdisjoint(hop_headers) and bool(_STATUS.fullmatch(status))
-
-
-@lru_cache(1)
-def _date(second: int) -> str:
-    return formatdate(second, usegmt=True)

@@ -52,12 +52,12 @@ def routes(
 
     @face.before_app_request
     def begin() -> None:
-        g.exchange = Exchange(request.environ, request.url_rule.rule if request.url_rule else "none")
-        g.exchange.begin(keys)
+        g.exchange = Exchange(request.environ, request.url_rule.rule if request.url_rule else "none", counters)
+        g.exchange.begin(request.environ, keys)
 
     @face.after_app_request
     def end(response: BaseResponse) -> BaseResponse:
-        response.headers.update(g.exchange.end(response.status_code, counters, server_version))
+        response.headers.update(g.exchange.end(server_version))
         return response
 
     @face.app_errorhandler(Exception)

@@ -21,6 +21,7 @@ from .metrics import Metrics
 from .places import Places
 from .readiness import Readiness
 from .settings import Settings
+from .untaken import Untaken
 
 Wsgi = Callable[[Environ, Any], Iterable[bytes]]
 
@@ -29,9 +30,16 @@ class Scoring:
     """What all requests to /score have in common."""
 
     def __init__(
-        self, script: EntryScript, readiness: Readiness, counters: Metrics, settings: Settings, clock: AlarmClock
+        self,
+        script: EntryScript,
+        readiness: Readiness,
+        counters: Metrics,
+        untaken: Untaken,
+        settings: Settings,
+        clock: AlarmClock,
     ) -> None:
         self._script = script
+        self._untaken = untaken
         self._readiness = readiness
         self._counters = counters
         self._deadlines = Deadlines(settings.scoring_timeout_ms, clock)
@@ -45,6 +53,7 @@ class Scoring:
             if environ["REQUEST_METHOD"] == "HEAD":
                 raise MethodNotAllowed(["GET", "POST", "OPTIONS"], "Method not allowed")
         self._readiness.require_initialised()
+        self._untaken.require_room()
         deadline = self._deadlines.begin(environ.get("HTTP_X_REQUEST_TIMEOUT_MS"))
         try:
             return self._deadlines.call(deadline, partial(self._score, environ, deadline))
@@ -113,13 +122,13 @@ class Shortcut:
         """Answer a request. Source: PEP 3333."""
         if environ["REQUEST_METHOD"] != "POST" or environ["PATH_INFO"] != "/score":
             return self._others(environ, start_response)
-        exchange = Exchange(environ, "/score")
+        exchange = Exchange(environ, "/score", self._counters)
         try:
-            exchange.begin(self._keys)
+            exchange.begin(environ, self._keys)
             answered = self._scoring.score(environ)
         except Exception as error:
             answered = failures.answer_to(error, environ)
-        ours = exchange.end(answered.status_code, self._counters, self._server_version)
+        ours = exchange.end(self._server_version)
         if isinstance(answered, Answer) and isinstance(answered.body, bytes):
             headers = answered.headers | ours | {"Content-Length": str(len(answered.body))}
             start_response("200 OK", list(headers.items()))

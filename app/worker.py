@@ -15,7 +15,7 @@ from gevent.event import Event
 from gevent.pool import Pool
 from gunicorn import util
 from gunicorn.http import wsgi
-from gunicorn.http.errors import NoMoreData, ParseException
+from gunicorn.http.errors import InvalidHeader, NoMoreData, ParseException
 from gunicorn.http.unreader import SocketUnreader
 from gunicorn.sock import ssl_context
 from gunicorn.workers.base_async import AsyncWorker
@@ -25,11 +25,14 @@ from werkzeug.http import HTTP_STATUS_CODES
 from . import errors, forks, log, plain_http, request_ids
 from .awake import ShortWait
 from .balance import Count, Server
+from .exchange import KEY
 from .invitation import invite_when_read
 from .lifecycle import Lifecycle, State
 from .metrics import Metrics
 from .readiness import Readiness
+from .reply import CLIENT_GONE, PLAIN, Reply
 from .sockets import close, refuse
+from .untaken import STALL_S, CallerLeft, Untaken
 
 UNREAD_BYTES = 65536  # of a body that its route did not read; for more, the connection is not worth keeping
 # An idle keep-alive connection costs a greenlet and a place among worker_connections. Load balancers keep connections
@@ -38,7 +41,6 @@ KEEPALIVE_S = 75.0
 CONNECTING_S = 0.3  # for those who are about to, when the service is stopping: a round trip
 STOPPING_WAIT_S = 2.0  # for the request of a caller who has just connected, when the worker is stopping
 STOPPING_POLL_S = 0.1
-STALL_S = 30.0  # without a byte of a body that is not complete, or of an answer that is not taken
 HANDSHAKE_S = 10.0  # for a caller to agree on encryption
 SIBLINGS_S = 0.1  # between two looks whether this worker is to accept connections
 RECEIVE_BYTES = 65536
@@ -58,19 +60,27 @@ class _Listener:
         return self._name
 
 
+class HostMissing(InvalidHeader):
+    """A request of HTTP/1.1 does not say for which host it is. Source: RFC 9112, section 3.2."""
+
+    def __str__(self) -> str:
+        return "A request of HTTP/1.1 must have a Host header. Send one."
+
+
 class _Connection:
     """A caller's connection.
 
     waits_since: when the wait for a request began, None while one is served. unread: what came that was no plain
-    request, and is Gunicorn's to read.
+    request, and is Gunicorn's to read. is_gone: whether the caller has closed it, or its half of it.
     """
 
-    __slots__ = ("client", "unread", "waits_since")
+    __slots__ = ("client", "is_gone", "unread", "waits_since")
 
     def __init__(self, client: socket.socket) -> None:
         self.client = client
         self.waits_since: float | None = None
         self.unread = b""
+        self.is_gone = False
 
 
 class Worker(GeventWorker):
@@ -79,6 +89,7 @@ class Worker(GeventWorker):
     lifecycle: Lifecycle
     readiness: Readiness
     metrics: Metrics
+    untaken: Untaken
     _keeps_connections: bool
 
     def run(self) -> None:
@@ -207,7 +218,7 @@ class Worker(GeventWorker):
                 self._pause.end()
                 self._under_way += 1
                 try:
-                    if not self._answer_plain(request, client):
+                    if not self._answer_plain(request, connection):
                         return b""
                 finally:
                     self._under_way -= 1
@@ -217,20 +228,39 @@ class Worker(GeventWorker):
         finally:
             readable.close()
 
-    def _answer_plain(self, request: plain_http.PlainRequest, client: socket.socket) -> bool:
-        """Answer a request; tell whether the connection can go on."""
-        reply = plain_http.Reply()
-        chunks = self.wsgi(request.environ, reply.start)
-        self.nr += 1
-        if self.nr >= self.max_requests:
-            self.alive = False
-        unread = request.body.left if request.body else 0
-        keep_alive = self.alive and self._keeps_connections and unread <= UNREAD_BYTES
-        keep_alive = reply.send(client, chunks, self.cfg, keep_alive and not reply.status.startswith("408"))
-        if unread and keep_alive:
+    def _answer_plain(self, request: plain_http.PlainRequest, connection: _Connection) -> bool:
+        """Answer a plain request; tell whether the connection can go on."""
+        if not self._answer(request.environ, PLAIN, connection, request.body):
+            return False
+        if request.body and request.body.left:
             with self.timeout_ctx():
                 request.environ["wsgi.input"].read()
-        return keep_alive
+        return True
+
+    def _answer(
+        self,
+        environ: dict[str, Any],
+        request: Any,  # noqa: ANN401 - PLAIN, or Gunicorn's
+        connection: _Connection,
+        body: plain_http.Incoming | None = None,
+    ) -> bool:
+        """Answer a request, whoever read it, and count what became of it; tell whether the connection can go on."""
+        reply = Reply(request)
+        client = connection.client
+        try:
+            chunks = self.wsgi(environ, reply.start)
+            self.nr += 1
+            if self.nr >= self.max_requests:
+                self.alive = False
+            keep_alive = self.alive and self._keeps_connections and not reply.status.startswith("408")
+            if body:
+                connection.is_gone |= body.has_ended
+                keep_alive &= body.left <= UNREAD_BYTES
+            client.settimeout(STALL_S)
+            return reply.send(client, chunks, self.cfg, self.untaken, keep_alive)
+        finally:
+            if exchange := environ.get(KEY):
+                exchange.count(CLIENT_GONE if connection.is_gone else reply.outcome)
 
     def _of_connection(self, name: Any, addr: Any) -> tuple[dict[str, Any], frozenset[str]]:  # noqa: ANN401
         """Make the environ that all requests of a connection have, and name the headers that make one Gunicorn's."""
@@ -268,7 +298,7 @@ class Worker(GeventWorker):
         util.close = close
         receive = SocketUnreader.chunk
         SocketUnreader.chunk = lambda unreader, *args: (  # type: ignore[method-assign]
-            self.before_receiving(unreader.sock) or receive(unreader, *args)
+            self.before_receiving(unreader.sock) or self._received(receive(unreader, *args))
         )
         # A greenlet of the script's that ends with KeyboardInterrupt or SystemError would end the worker.
         gevent.get_hub().SYSTEM_ERROR = (SystemExit,)
@@ -290,8 +320,16 @@ class Worker(GeventWorker):
         Gunicorn would read it to its end before the next request, in a loop that lets no other greenlet run while data
         keeps coming: one caller who sent for 12 s held up all others, and the probes, for 12 s.
         """
+        if req.version >= (1, 1) and not any(name == "HOST" for name, _ in req.headers):
+            raise HostMissing("HOST")
         invite_when_read(req, sock)
-        super().handle_request(listener_name, req, sock, addr)
+        environ = dict(wsgi.create(req, sock, addr, listener_name, self.cfg)[1])
+        environ["wsgi.multithread"] = True
+        try:
+            if not self._answer(environ, req, self._connections[gevent.getcurrent()]):
+                raise StopIteration
+        except CallerLeft as left:
+            raise StopIteration from left
         # Suppressed: the request has been answered, once is enough.
         with suppress(ParseException, TimeoutError), self.timeout_ctx():
             req.body.read(UNREAD_BYTES)
@@ -313,6 +351,12 @@ class Worker(GeventWorker):
         waits_for_request = connection and connection.waits_since is not None
         sock.settimeout(None if waits_for_request else STALL_S)
         return b""
+
+    def _received(self, data: bytes) -> bytes:
+        """Notice the end of what Gunicorn receives."""
+        if not data and (connection := self._connections.get(gevent.getcurrent())):
+            connection.is_gone = True
+        return data
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:  # noqa: ANN401
         """Answer what is not valid HTTP; Gunicorn finds the status."""

@@ -1,0 +1,159 @@
+"""What an answer says is what was sent, and what is counted; the same on both ways that a request is read."""
+
+import contextlib
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import requests
+from service import wait_until
+
+SCRIPT = """
+import time
+from flask import Response
+
+LARGE = bytes(60_000_000)
+
+def init():
+    pass
+
+def chunks(count, fault=None):
+    for _ in range(count):
+        yield b"x" * 100
+    if fault:
+        raise fault
+
+def endless():
+    while True:
+        yield b"x"
+        time.sleep(0.05)
+
+def run(data):
+    what, _, how = data.partition(" ")
+    if what == "raises":
+        return Response(chunks(1, ValueError("a secret")), headers={"Content-Length": "400"} if how else {})
+    if what == "exits":
+        return Response(chunks(1, SystemExit(1)), headers={"Content-Length": "400"})
+    if what == "of":
+        return Response(chunks(2), headers={"Content-Length": how})
+    if what == "whole":
+        return Response([b"x" * 200], headers={"Content-Length": how})
+    if what == "header":
+        return Response("x", headers={"X-Own": chr(1)})
+    if what == "closing":
+        response = Response("x")
+        response.call_on_close(lambda: 1 / 0)
+        return response
+    if what == "large":
+        return LARGE
+    return data
+"""
+WAYS = pytest.mark.parametrize("path", ["/score", "/score?x=1"])
+
+
+@pytest.fixture(scope="module")
+def sending(start_module, tmp_path_factory):
+    root = tmp_path_factory.mktemp("sending")
+    (root / "score.py").write_text(SCRIPT)
+    return start_module(APP_ROOT=root, TRITON="off").wait_ready()
+
+
+def counted(service, status):
+    return service.metric(f'scoregate_requests_total{{route="/score",status="{status}"}}')
+
+
+def ask(path, body):
+    return f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+
+
+def all_of_it(service, sent):
+    """Send on a connection of its own; return all that comes until the service closes it."""
+    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as caller:
+        caller.sendall(sent)
+        return caller.makefile("rb").read()
+
+
+@WAYS
+@pytest.mark.parametrize(
+    ("body", "length", "told"),
+    [
+        pytest.param("raises 400", 100, "broke off after 100 bytes", id="raises"),
+        pytest.param("raises", 100 + len("64\r\n\r\n"), "broke off after 100 bytes", id="raises, chunked"),
+        pytest.param("exits", 100, "broke off after 100 bytes", id="exits"),
+        pytest.param("of 400", 200, "has less bytes than its Content-Length, 400", id="stream too short"),
+        pytest.param("of 150", 150, "has more bytes than its Content-Length, 150", id="stream too long"),
+        pytest.param("whole 400", 200, "has less bytes than its Content-Length, 400", id="too short"),
+        pytest.param("whole 150", 150, "has more bytes than its Content-Length, 150", id="too long"),
+    ],
+)
+def test_an_answer_that_is_not_what_its_head_said_ends_the_connection_and_is_counted(sending, path, body, length, told):
+    broken, good = counted(sending, "broken"), counted(sending, "200")
+    head, _, rest = all_of_it(sending, ask(path, body) + ask(path, "next")).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert len(rest) == length  # neither another answer nor the mark of a whole one
+    assert counted(sending, "broken") == broken + 1
+    assert counted(sending, "200") == good
+    sending.wait_log(told)
+    assert sending.score("next").json() == "next"
+
+
+@WAYS
+def test_the_status_that_is_counted_is_the_one_that_was_sent(sending, path):
+    before = counted(sending, "200"), counted(sending, "500")
+    assert all_of_it(sending, ask(path, "header")).startswith(b"HTTP/1.1 500 ")
+    assert (counted(sending, "200"), counted(sending, "500")) == (before[0], before[1] + 1)
+
+
+@WAYS
+def test_what_fails_after_an_answer_is_no_second_answer(sending, path):
+    with requests.Session() as session:
+        for body in ("closing", "next"):
+            reply = session.post(sending.url + path, body, timeout=10)
+            assert reply.status_code == 200
+    sending.wait_log("what the script does after it failed")
+
+
+def test_a_request_of_http_1_1_says_for_which_host_it_is(sending):
+    for sent in (b"POST /score HTTP/1.1\r\nContent-Length: 1\r\n\r\nx", b"GET /health/live HTTP/1.1\r\n\r\n"):
+        reply = all_of_it(sending, sent)
+        assert reply.startswith(b"HTTP/1.1 400 ")
+        assert b"must have a Host header" in reply
+    assert all_of_it(sending, b"GET /health/live HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.0 200 ")
+
+
+def resident_bytes(service):
+    return sum(
+        int(line.split()[1]) * 1024
+        for pid in service.children("gunicorn")
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+        if line.startswith("VmRSS:")
+    )
+
+
+@WAYS
+def test_a_worker_keeps_a_gib_of_answers_that_nobody_takes_and_then_refuses(sending, path):
+    """The script answers all with the same bytes, of which so no more than one copy is needed."""
+    before = resident_bytes(sending)
+    gone = counted(sending, "client_gone")
+    with contextlib.ExitStack() as stack:
+        callers = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", sending.port), timeout=10)) for _ in range(30)
+        ]
+        for each in callers:
+            each.sendall(ask(path, "large"))
+        firsts = [each.recv(12) for each in callers]
+        assert set(firsts) == {b"HTTP/1.1 200", b"HTTP/1.1 429"}
+        refused = requests.post(sending.url + path, "next", timeout=10)
+        assert (refused.status_code, refused.headers["Retry-After"]) == (429, "1")
+        assert "Callers have not taken" in refused.json()["message"]
+        assert requests.get(sending.url + "/health/live", timeout=10).ok
+        assert resident_bytes(sending) - before < 300_000_000
+    left = gone + firsts.count(b"HTTP/1.1 200")
+    wait_until(lambda: counted(sending, "client_gone") == left, 10, "all have left", sending.log)
+    assert sending.score("next").ok
+
+
+def test_callers_who_read_while_others_do_not_get_all_of_it(sending):
+    with ThreadPoolExecutor(4) as pool:
+        assert {len(each.content) for each in pool.map(lambda _: sending.score("large"), range(4))} == {60_000_000}
