@@ -61,6 +61,7 @@ def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - our Worker
     worker.lifecycle = worker.wsgi.extensions["lifecycle"]
     worker.readiness = worker.wsgi.extensions["readiness"]
     worker.metrics = worker.wsgi.extensions["metrics"]
+    worker.deadlines = worker.wsgi.extensions["deadlines"]
     worker.untaken = worker.wsgi.extensions["untaken"]
     worker.readiness.start(worker.age == 1, announce)
     if prober := worker.wsgi.extensions.get("prober"):

@@ -52,6 +52,10 @@ class AlarmClock:
         if not now <= self._at <= interruption.ends:
             self._set(interruption.ends, now)
 
+    def open(self) -> list[Interruption]:
+        """List what the clock watches."""
+        return list(self._open)
+
     def discard(self, interruption: Interruption) -> None:
         """Interrupt no more."""
         self._open.discard(interruption)

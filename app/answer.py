@@ -1,13 +1,13 @@
 """What run() returned, as an HTTP response."""
 
-from collections.abc import Callable, Generator, Iterable
-from types import GeneratorType
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from werkzeug.wrappers import Response
 
 from . import json_answer
 from .errors import AnswerNotSerializable
+from .streams import Stream
 
 RUN_FAILED = "x-ms-run-function-failed"
 
@@ -17,14 +17,14 @@ class Answer:
 
     __slots__ = ("body", "headers", "status_code")
 
-    def __init__(self, body: bytes | Generator[bytes, None, None], content_type: str) -> None:
+    def __init__(self, body: bytes | Stream, content_type: str) -> None:
         self.body = body
         self.headers = {"Content-Type": content_type, RUN_FAILED: "False"}
         self.status_code = 200
 
 
 def to(result: Any) -> Answer | Response:  # noqa: ANN401 - a script may return anything
-    """Answer with a result: a Response as it is, bytes as they are, a generator as a stream, all else as JSON.
+    """Answer with a result: a Response as it is, bytes as they are, a stream, all else as JSON.
 
     Raises AnswerNotSerializable.
     """
@@ -34,7 +34,7 @@ def to(result: Any) -> Answer | Response:  # noqa: ANN401 - a script may return 
         return result
     if isinstance(result, bytes | bytearray | memoryview):
         return Answer(bytes(result), "application/octet-stream")
-    if isinstance(result, GeneratorType):
+    if isinstance(result, Stream):
         return Answer(result, "text/html; charset=utf-8")
     try:
         return Answer(json_answer.dumps({} if result is None else result), "application/json")

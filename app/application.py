@@ -64,6 +64,7 @@ def create_app() -> Flask:
     app.extensions["readiness"] = readiness
     app.extensions["metrics"] = counters
     app.extensions["say_farewell"] = say_farewell
+    app.extensions["deadlines"] = scoring.deadlines
     app.extensions["untaken"] = untaken
     if triton and settings.ready_probe_s:
         app.extensions["prober"] = Prober(triton, lifecycle, settings.ready_probe_s)

@@ -18,6 +18,7 @@ from .body import is_body
 from .coroutines import Coroutines
 from .errors import ScoringError, ScriptFailed
 from .settings import Settings
+from .streams import begun
 from .triton import InferenceServerException, explain
 
 FAILED = "An unexpected error occurred in scoring script. Check the logs for more info."
@@ -88,7 +89,7 @@ class EntryScript:
         too, as on Azure ML. What is no Exception passes.
         """
         try:
-            return self._call(values)
+            return begun(self._call(values))
         except ScoringError as error:
             if self._strict_status:
                 raise ScriptFailed(FAILED) from error

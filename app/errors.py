@@ -82,6 +82,13 @@ class BodyStalled(BadInput):
     code = "request_timeout"
 
 
+class ClientGone(ScoringError):
+    """The caller has closed the connection, or its half of it. Status and name are nginx's."""
+
+    status = 499
+    code = "client_gone"
+
+
 class IdTooLong(BadInput):
     """A request id is too long to be echoed."""
 

@@ -13,14 +13,16 @@ from .alarm import AlarmClock
 from .answer import Answer, Whole
 from .arguments import Environ
 from .deadline import HEADER, Deadline, Deadlines, Expired, shielded
+from .departures import ClientLeft
 from .entry_script import FAILED, EntryScript, ScriptExits
-from .errors import BodyStalled, DeadlineExceeded, ScoringError, ScoringTimeout, ScriptFailed
+from .errors import BodyStalled, ClientGone, DeadlineExceeded, ScoringError, ScoringTimeout, ScriptFailed
 from .exchange import Exchange
 from .keys import Keys
 from .metrics import Metrics
 from .places import Places
 from .readiness import Readiness
 from .settings import Settings
+from .streams import stream_of
 from .untaken import Untaken
 
 Wsgi = Callable[[Environ, Any], Iterable[bytes]]
@@ -42,7 +44,7 @@ class Scoring:
         self._untaken = untaken
         self._readiness = readiness
         self._counters = counters
-        self._deadlines = Deadlines(settings.scoring_timeout_ms, clock)
+        self.deadlines = Deadlines(settings.scoring_timeout_ms, clock)
         self._places = Places(settings.max_in_flight)
 
     def score(self, environ: Environ) -> Answer | Response:
@@ -54,9 +56,14 @@ class Scoring:
                 raise MethodNotAllowed(["GET", "POST", "OPTIONS"], "Method not allowed")
         self._readiness.require_initialised()
         self._untaken.require_room()
-        deadline = self._deadlines.begin(environ.get("HTTP_X_REQUEST_TIMEOUT_MS"))
+        deadline = self.deadlines.begin(environ.get("HTTP_X_REQUEST_TIMEOUT_MS"))
         try:
-            return self._deadlines.call(deadline, partial(self._score, environ, deadline))
+            return self.deadlines.call(deadline, partial(self._score, environ, deadline))
+        except ClientLeft as left:
+            raise ClientGone(
+                f"The caller closed its side of the connection; the request ended {deadline.doing}. "
+                "Keep it open until the answer is there."
+            ) from left
         except Expired as expired:
             raise late(deadline) from expired
         except SystemExit as error:
@@ -80,16 +87,24 @@ class Scoring:
             self._counters.script_entered()
         deadline.doing = "in run()"
         started = perf_counter()
+        stream = None
         try:
             result = self._script.run(values)
+            stream = stream_of(result)
         finally:
             with shielded():
                 seconds = perf_counter() - started
-                self._counters.script_left(seconds)
-                self._places.leave(seconds)
+                if stream:
+                    stream.at_end(lambda: self._leave(perf_counter() - started))
+                else:
+                    self._leave(seconds)
         answered = answer.to(result)
         answered.headers["x-ms-run-fn-exec-ms"] = f"{seconds * 1000:.3f}"
         return answered
+
+    def _leave(self, seconds: float) -> None:
+        self._counters.script_left(seconds)
+        self._places.leave(seconds)
 
 
 def late(deadline: Deadline) -> ScoringError:

@@ -25,6 +25,8 @@ from werkzeug.http import HTTP_STATUS_CODES
 from . import errors, forks, log, plain_http, request_ids
 from .awake import ShortWait
 from .balance import Count, Server
+from .deadline import Deadlines
+from .departures import Departures
 from .exchange import KEY
 from .invitation import invite_when_read
 from .lifecycle import Lifecycle, State
@@ -89,6 +91,7 @@ class Worker(GeventWorker):
     lifecycle: Lifecycle
     readiness: Readiness
     metrics: Metrics
+    deadlines: Deadlines
     untaken: Untaken
     _keeps_connections: bool
 
@@ -105,6 +108,7 @@ class Worker(GeventWorker):
         while self.alive and not self.readiness.initialised and self.lifecycle.ready_workers():
             self.notify()
             self._stop.wait(SIBLINGS_S)
+        Departures(self.deadlines, self._connections).start()
         self._count.begin()
         for server in servers:
             server.start()

@@ -199,6 +199,23 @@ def test_a_body_that_is_not_there_in_time_is_408(late):
         assert b'"code": "request_timeout"' in reply
 
 
+def test_callers_who_leave_while_triton_is_asked_are_not_waited_for(late):
+    """Triton would take a second for each of those inside; the others wait for a place."""
+    gone = late.metric('scoregate_requests_total{route="/score",status="client_gone"}')
+    body = b"own queued"
+    callers = []
+    for count in (8, 92):
+        callers += [socket.create_connection(("127.0.0.1", late.port)) for _ in range(count)]
+        for each in callers[-count:]:
+            each.sendall(b"POST /score HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+        wait_until(lambda: late.metric("scoregate_requests_in_flight") >= 7, 5, "Triton is asked")
+    for each in callers:
+        each.close()
+    wait_until(lambda: late.metric("scoregate_requests_in_flight") == 0, 3, "nobody is inside", late.log)
+    assert late.metric('scoregate_requests_total{route="/score",status="client_gone"}') >= gone + 7
+    assert late.score("x").ok
+
+
 def test_a_worker_stuck_in_computing_is_replaced_and_only_its_own_requests_are_lost(start, tmp_path):
     (tmp_path / "score.py").write_text(
         "import ctypes, os, signal\n"

@@ -29,6 +29,19 @@ def endless():
         yield b"x"
         time.sleep(0.05)
 
+def begins_late(how):
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        if how == "sleeping":
+            time.sleep(20)
+    yield b"x"
+
+def fails():
+    raise ValueError("a secret")
+    yield b"x"
+
+finished = []
+
 def run(data):
     what, _, how = data.partition(" ")
     if what == "raises":
@@ -45,6 +58,17 @@ def run(data):
         response = Response("x")
         response.call_on_close(lambda: 1 / 0)
         return response
+    if what == "endless":
+        return endless() if not how else Response(endless())
+    if what == "late":
+        return begins_late(how)
+    if what == "fails":
+        return fails()
+    if what == "sleep":
+        time.sleep(float(how))
+        finished.append(data)
+    if what == "finished":
+        return finished
     if what == "large":
         return LARGE
     return data
@@ -56,7 +80,7 @@ WAYS = pytest.mark.parametrize("path", ["/score", "/score?x=1"])
 def sending(start_module, tmp_path_factory):
     root = tmp_path_factory.mktemp("sending")
     (root / "score.py").write_text(SCRIPT)
-    return start_module(APP_ROOT=root, TRITON="off").wait_ready()
+    return start_module(APP_ROOT=root, TRITON="off", MAX_IN_FLIGHT=2).wait_ready()
 
 
 def counted(service, status):
@@ -157,3 +181,75 @@ def test_a_worker_keeps_a_gib_of_answers_that_nobody_takes_and_then_refuses(send
 def test_callers_who_read_while_others_do_not_get_all_of_it(sending):
     with ThreadPoolExecutor(4) as pool:
         assert {len(each.content) for each in pool.map(lambda _: sending.score("large"), range(4))} == {60_000_000}
+
+
+@WAYS
+@pytest.mark.parametrize("how", ["sleeping", "computing"])
+def test_an_answer_in_pieces_begins_in_time_or_is_late(sending, path, how):
+    reply = requests.post(sending.url + path, f"late {how}", headers={"x-request-timeout-ms": "300"}, timeout=10)
+    assert (reply.status_code, reply.json()["code"]) == (504, "deadline_exceeded")
+    assert "ran out in run()" in reply.json()["message"]
+    wait_until(lambda: sending.metric("scoregate_requests_in_flight") == 0, 5, "its place is free", sending.log)
+
+
+@WAYS
+def test_an_answer_in_pieces_that_fails_before_its_first_is_the_scripts_failure(sending, path):
+    reply = requests.post(sending.url + path, "fails", timeout=10)
+    assert (reply.status_code, reply.json()["code"]) == (500, "script_failed")
+
+
+@contextlib.contextmanager
+def both_places_taken(service, path, body="endless"):
+    """By callers who get pieces of an answer, and leave in the end."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(2):
+            caller = stack.enter_context(socket.create_connection(("127.0.0.1", service.port), timeout=10))
+            caller.sendall(ask(path, body))
+            assert caller.recv(12) == b"HTTP/1.1 200"
+        yield
+    wait_until(lambda: service.metric("scoregate_requests_in_flight") == 0, 5, "both places are free", service.log)
+
+
+@WAYS
+@pytest.mark.parametrize("body", ["endless", "endless response"])
+def test_an_answer_in_pieces_keeps_its_place_until_its_end_or_until_its_caller_leaves(sending, path, body):
+    with both_places_taken(sending, path, body):
+        assert sending.metric("scoregate_requests_in_flight") == 2
+        assert sending.score("next").status_code == 429
+    assert sending.score("next").ok
+
+
+@WAYS
+def test_a_caller_who_leaves_while_waiting_for_a_place_is_not_waited_for(sending, path):
+    gone = counted(sending, "client_gone")
+    with both_places_taken(sending, path):
+        with socket.create_connection(("127.0.0.1", sending.port), timeout=10) as caller:
+            caller.sendall(ask(path, "next"))
+        wait_until(lambda: counted(sending, "client_gone") == gone + 1, 5, "gone", sending.log)
+
+
+@WAYS
+def test_a_caller_who_closes_only_its_half_has_left_too_and_is_told(sending, path):
+    """Also one that has sent more than one request."""
+    with both_places_taken(sending, path), socket.create_connection(("127.0.0.1", sending.port), timeout=10) as caller:
+        caller.sendall(ask(path, "next") * 2)
+        caller.shutdown(socket.SHUT_WR)
+        assert caller.makefile("rb").read().count(b"HTTP/1.1 499 ") == 2
+
+
+@WAYS
+def test_a_body_that_breaks_off_is_a_caller_who_left(sending, path):
+    gone, bad = counted(sending, "client_gone"), counted(sending, "400")
+    with socket.create_connection(("127.0.0.1", sending.port), timeout=10) as caller:
+        caller.sendall(ask(path, "body " + "x" * 100_000)[:50_000])
+    wait_until(lambda: counted(sending, "client_gone") == gone + 1, 5, "gone", sending.log)
+    assert counted(sending, "400") == bad
+
+
+@WAYS
+def test_a_script_runs_to_its_end_although_its_caller_has_left(sending, path):
+    with socket.create_connection(("127.0.0.1", sending.port), timeout=10) as caller:
+        caller.sendall(ask(path, "sleep 1.5"))
+        wait_until(lambda: sending.metric("scoregate_requests_in_flight") == 1, 5, "it is inside", sending.log)
+    before = len(sending.score("finished").json())
+    wait_until(lambda: len(sending.score("finished").json()) == before + 1, 10, "it has ended", sending.log)

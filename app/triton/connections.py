@@ -219,7 +219,11 @@ class Connections:
             return self._call(self._timeout, head, *body)
         with shielded():
             deadline.doing = "waiting for Triton"
-            response = self._call(min(self._timeout, max(deadline.left_s(), 0) + LATE_S), head, *body)
+            try:
+                response = self._call(min(self._timeout, max(deadline.left_s(), 0) + LATE_S), head, *body)
+            except Exception:  # not the deadline's own, which wants to know what took the time
+                deadline.doing = "in run()"
+                raise
             deadline.doing = "in run()"
         return response
 
