@@ -12,6 +12,7 @@ from typing import Any
 
 import gevent
 from gevent.event import Event
+from gevent.monkey import get_original
 from gevent.pool import Pool
 from gunicorn import util
 from gunicorn.http import wsgi
@@ -49,6 +50,8 @@ RECEIVE_BYTES = 65536
 PAUSE_S = 0.0003  # between an answer and the next request, as of a caller on the same machine
 READ = 1  # libev's
 MAPPED = "::ffff:"  # what an IPv4 address begins with when the listener is one of IPv6
+
+_Socket = get_original("socket", "socket")
 
 
 class _Listener:
@@ -155,14 +158,13 @@ class Worker(GeventWorker):
         self.metrics.put_back()
         if self._keeps_connections and self.lifecycle.state is State.DRAINING:
             self._keeps_connections = False
-            self.cfg.set("keepalive", 0)  # for what Gunicorn answers
         latest = monotonic() - (KEEPALIVE_S if self.alive else STOPPING_WAIT_S)
         for connection in self._connections.values():
             if connection.waits_since is not None and connection.waits_since < latest:
-                # Whoever waits reads to the end now, but first what has come in the meantime. A socket's own shutdown:
-                # that of an encrypted one forgets its keys.
-                with suppress(OSError):
-                    socket.socket.shutdown(connection.client, socket.SHUT_RD)
+                # Whoever waits reads to the end now, but first what has come in the meantime. The system's
+                # own shutdown: gevent's breaks the wait off, and that of an encrypted socket forgets its keys.
+                with suppress(OSError), _Socket(fileno=os.dup(connection.client.fileno())) as same:
+                    same.shutdown(socket.SHUT_RD)
 
     def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:  # noqa: ANN401
         """Serve a connection."""

@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import signal
 import socket
 from http.client import HTTPResponse
 
@@ -177,3 +178,26 @@ def test_http_client_keeps_its_connection(answers):
             assert client.getresponse().read() == b'{"a": 1}'
             sockets.add(client.sock)
         assert len(sockets) == 1
+
+
+def test_idle_connections_are_closed_at_a_stop_and_what_was_sent_before_is_answered(start):
+    """On both ways that a request is read; without a word in the log."""
+    service = start(APP_ROOT=SCENARIOS / "answers", TRITON="off").wait_ready()
+    with contextlib.ExitStack() as stack:
+
+        def idle(kind):
+            opened = Connection(service)
+            stack.callback(opened.socket.close)
+            stack.callback(opened._close)
+            opened.send(kind)
+            assert opened.answer()[0] == 200
+            return opened, kind
+
+        left, used = ([idle(kind) for kind in (GET, plain(b"dict")) * 5] for _ in range(2))
+        service.process.send_signal(signal.SIGTERM)
+        for connection, kind in used:
+            connection.send(kind)
+            assert connection.answer()[0] == 200
+        assert all(connection.is_closed() for connection, _ in (*left, *used))
+    assert service.wait_end() == 0
+    assert " ERROR " not in service.log.read_text()
