@@ -1,6 +1,7 @@
 """The HTTP face: each route makes one call and answers with what it gets."""
 
 from flask import Blueprint, Response, g, request
+from flask.sansio.blueprints import BlueprintSetupState
 from werkzeug.wrappers import Response as BaseResponse
 
 from . import answer, failures, metrics
@@ -27,6 +28,14 @@ def routes(
     @face.route("/score", methods=["GET", "POST", "OPTIONS"], provide_automatic_options=False)
     def score() -> BaseResponse:
         return answer.as_response(scoring.score(request.environ))
+
+    @face.record_once
+    def leave_out_head(state: BlueprintSetupState) -> None:
+        """Take back HEAD, which Werkzeug adds to whatever takes GET, so that `Allow` does not list what is refused."""
+        if not scoring.takes_head:
+            (rule,) = state.app.url_map.iter_rules(f"{face.name}.score")
+            assert rule.methods
+            rule.methods.discard("HEAD")
 
     @face.get("/swagger.json")
     def swagger() -> BaseResponse:

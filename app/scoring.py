@@ -5,7 +5,6 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
-from werkzeug.exceptions import MethodNotAllowed
 from werkzeug.wrappers import Response
 
 from . import answer, failures
@@ -47,13 +46,15 @@ class Scoring:
         self.deadlines = Deadlines(settings.scoring_timeout_ms, clock)
         self._places = Places(settings.max_in_flight)
 
+    @property
+    def takes_head(self) -> bool:
+        """Whether run() is called for HEAD, too."""
+        return self._script.takes_request
+
     def score(self, environ: Environ) -> Answer | Response:
         """Call the script once for a request. Raises what failures.answer_to() answers."""
-        if not self._script.takes_request:
-            if environ["REQUEST_METHOD"] == "OPTIONS":
-                return answer.to(Response(content_type="text/html; charset=utf-8"))
-            if environ["REQUEST_METHOD"] == "HEAD":
-                raise MethodNotAllowed(["GET", "POST", "OPTIONS"], "Method not allowed")
+        if environ["REQUEST_METHOD"] == "OPTIONS" and not self._script.takes_request:
+            return answer.to(Response(content_type="text/html; charset=utf-8"))
         self._readiness.require_initialised()
         self._untaken.require_room()
         deadline = self.deadlines.begin(environ.get("HTTP_X_REQUEST_TIMEOUT_MS"))

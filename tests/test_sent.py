@@ -146,6 +146,30 @@ def test_a_request_of_http_1_1_says_for_which_host_it_is(sending):
     assert all_of_it(sending, b"GET /health/live HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.0 200 ")
 
 
+@pytest.mark.parametrize("method", ["PUT", "HEAD", "BREW"])
+def test_what_is_allowed_is_what_is_not_refused(sending, method):
+    reply = requests.request(method, sending.url + "/score", timeout=10)
+    assert reply.status_code == 405
+    allowed = reply.headers["Allow"].split(", ")
+    assert sorted(allowed) == ["GET", "OPTIONS", "POST"]
+    for each in allowed:
+        assert requests.request(each, sending.url + "/score", data="next", timeout=10).ok
+
+
+def test_a_script_that_takes_the_request_itself_is_allowed_head(start, tmp_path):
+    (tmp_path / "score.py").write_text(
+        "from azureml.contrib.services.aml_request import rawhttp\n"
+        "from azureml.contrib.services.aml_response import AMLResponse\n"
+        "def init(): pass\n"
+        "@rawhttp\n"
+        "def run(request): return AMLResponse(request.method, 200)\n"
+    )
+    service = start(APP_ROOT=tmp_path, TRITON="off").wait_ready()
+    allowed = requests.put(service.url + "/score", timeout=10).headers["Allow"].split(", ")
+    assert sorted(allowed) == ["GET", "HEAD", "OPTIONS", "POST"]
+    assert requests.head(service.url + "/score", timeout=10).ok
+
+
 def resident_bytes(service):
     return sum(
         int(line.split()[1]) * 1024
