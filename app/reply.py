@@ -57,34 +57,38 @@ class Reply:
         framed by Gunicorn. What fails before the head is sent is raised. Raises CallerLeft.
         """
         try:
-            if (
-                self._request is PLAIN
-                and isinstance(chunks, list)
-                and (fields := self._plain_fields(sum(map(len, chunks))))
-            ):
-                self.outcome = CLIENT_GONE
-                self._send_whole(sock, fields, chunks, untaken, keep_alive)
-                self.outcome = self.status[:3]
-                return keep_alive
+            if self._request is PLAIN and isinstance(chunks, list):
+                length = sum(map(len, chunks))
+                if fields := self._plain_fields(length):
+                    self._send_whole(sock, fields, chunks, length, untaken, keep_alive)
+                    return keep_alive
             return self._send_framed(Outgoing(sock, untaken), chunks, cfg, keep_alive)
         finally:
             if hasattr(chunks, "close"):
                 _close(chunks)
 
     def _send_whole(
-        self, sock: socket.socket, fields: str, chunks: list[bytes], untaken: Untaken, keep_alive: bool
+        self,
+        sock: socket.socket,
+        fields: str,
+        chunks: list[bytes],
+        length: int,
+        untaken: Untaken,
+        keep_alive: bool,
     ) -> None:
         head = (
             f"HTTP/1.1 {self.status}\r\nServer: {SERVER}\r\nDate: {_date(int(time.time()))}\r\n"
             f"Connection: {'keep-alive' if keep_alive else 'close'}\r\n{fields}\r\n"
         ).encode("latin-1")
-        if sum(map(len, chunks)) > JOIN_BYTES:
+        self.outcome = CLIENT_GONE
+        if length > JOIN_BYTES:
             untaken.send(sock, head, *chunks)
-            return
-        data = b"".join((head, *chunks))
-        sent = sock.send(data)
-        if sent < len(data):
-            untaken.send(sock, memoryview(data)[sent:])
+        else:
+            data = b"".join((head, *chunks))
+            sent = sock.send(data)
+            if sent < len(data):
+                untaken.send(sock, memoryview(data)[sent:])
+        self.outcome = self.status[:3]
 
     def _send_framed(self, out: Outgoing, chunks: Iterable[bytes], cfg: Config, keep_alive: bool) -> bool:
         response = wsgi.Response(self._request, out, cfg)  # type: ignore[arg-type]
@@ -104,6 +108,7 @@ class Reply:
                 response.close()
                 self.outcome = self.status[:3]
                 return not response.should_close()
+            response.send_headers()  # where there was no chunk at all
             fault = f"The script's answer has {'more' if length > said else 'less'} bytes than its Content-Length"
             LOG.error("%s, %d. The connection is closed.", fault, said)
         except CallerLeft:
@@ -130,7 +135,7 @@ def _close(chunks: Any) -> None:  # noqa: ANN401 - what an application returned
     """Close what has been sent. What the script's own clean-up raises must not be a second answer."""
     try:
         chunks.close()
-    except Exception:
+    except BaseException:
         LOG.exception("The answer was sent, but what the script does after it failed.")
 
 

@@ -252,7 +252,6 @@ class Worker(GeventWorker):
     ) -> bool:
         """Answer a request, whoever read it, and count what became of it; tell whether the connection can go on."""
         reply = Reply(request)
-        client = connection.client
         try:
             chunks = self.wsgi(environ, reply.start)
             self.nr += 1
@@ -262,8 +261,7 @@ class Worker(GeventWorker):
             if body:
                 connection.is_gone |= body.has_ended
                 keep_alive &= body.left <= UNREAD_BYTES
-            client.settimeout(STALL_S)
-            return reply.send(client, chunks, self.cfg, self.untaken, keep_alive)
+            return reply.send(connection.client, chunks, self.cfg, self.untaken, keep_alive)
         finally:
             if exchange := environ.get(KEY):
                 exchange.count(CLIENT_GONE if connection.is_gone else reply.outcome)
@@ -331,6 +329,7 @@ class Worker(GeventWorker):
         invite_when_read(req, sock)
         environ = dict(wsgi.create(req, sock, addr, listener_name, self.cfg)[1])
         environ["wsgi.multithread"] = True
+        sock.settimeout(STALL_S)
         try:
             if not self._answer(environ, req, self._connections[gevent.getcurrent()]):
                 raise StopIteration

@@ -6,6 +6,7 @@ connections), test_connection.py (pipelining).
 
 import contextlib
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -18,6 +19,8 @@ def init():
     pass
 
 def run(data):
+    if data == "large":
+        return bytes(45_000_000)
     calls.append(data)
     return calls if data == "calls" else data
 """
@@ -60,16 +63,28 @@ def test_slow_heads_and_bodies_that_stop_keep_nobody_waiting_and_are_ended(count
     assert counting.children("gunicorn") == workers
 
 
-def test_a_head_that_is_begun_and_never_finished_is_cut_off_and_keeps_nobody_waiting(counting):
-    """After 75 s, whether its sender stops or goes on with a byte now and then."""
+def taken_slowly(counting, path: str) -> int:
+    """Take an answer at a megabyte a second; tell how many bytes it had."""
+    with socket.create_connection(("127.0.0.1", counting.port), timeout=60) as caller:
+        caller.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nlarge".encode())
+        count = 0
+        while count < 45_000_000 and (piece := caller.recv(100_000, socket.MSG_WAITALL)):
+            count += len(piece)
+            time.sleep(0.1)
+        return count
+
+
+def test_a_head_that_is_begun_and_never_finished_is_cut_off_and_who_takes_an_answer_slowly_is_not(counting):
+    """A head after 75 s, whether its sender stops or goes on with a byte now and then."""
     with contextlib.ExitStack() as stack:
         stops, drips = (
             stack.enter_context(socket.create_connection(("127.0.0.1", counting.port), timeout=150)) for _ in range(2)
         )
-        pool = stack.enter_context(ThreadPoolExecutor(2))
+        pool = stack.enter_context(ThreadPoolExecutor(4))
         stops.sendall(HEAD + b"X: ")
         drips.sendall(HEAD + b"X: ")
         ends = [pool.submit(each.makefile("rb").read) for each in (stops, drips)]
+        takers = [pool.submit(taken_slowly, counting, path) for path in ("/score", "/score?x=1")]
 
         def cut_off() -> bool:
             assert counting.score("x").json() == "x"
@@ -79,6 +94,7 @@ def test_a_head_that_is_begun_and_never_finished_is_cut_off_and_keeps_nobody_wai
 
         wait_until(cut_off, 120, "cut off", counting.log)
         assert ends[0].result() == b""  # the other one was still sending, and may be reset
+        assert all(each.result() >= 45_000_000 for each in takers)
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,8 @@ def run(data):
         return Response(chunks(2), headers={"Content-Length": how})
     if what == "whole":
         return Response([b"x" * 200], headers={"Content-Length": how})
+    if what == "none":
+        return Response([], headers={"Content-Length": how})
     if what == "header":
         return Response("x", headers={"X-Own": chr(1)})
     if what == "closing":
@@ -108,6 +110,7 @@ def all_of_it(service, sent):
         pytest.param("of 400", 200, "has less bytes than its Content-Length, 400", id="stream too short"),
         pytest.param("of 150", 150, "has more bytes than its Content-Length, 150", id="stream too long"),
         pytest.param("whole 400", 200, "has less bytes than its Content-Length, 400", id="too short"),
+        pytest.param("none 400", 0, "has less bytes than its Content-Length, 400", id="nothing"),
         pytest.param("whole 150", 150, "has more bytes than its Content-Length, 150", id="too long"),
     ],
 )
