@@ -52,7 +52,7 @@ class AlarmClock:
         if not now <= self._at <= interruption.ends:
             self._set(interruption.ends, now)
 
-    def open(self) -> list[Interruption]:
+    def watched(self) -> list[Interruption]:
         """List what the clock watches."""
         return list(self._open)
 

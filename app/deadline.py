@@ -118,9 +118,9 @@ class Deadlines:
         milliseconds = int(wish)
         return Deadline(min(milliseconds, self._milliseconds), of_client=milliseconds < self._milliseconds)
 
-    def open(self) -> list[Deadline]:
+    def under_way(self) -> list[Deadline]:
         """List the deadlines of the requests under way."""
-        return [each for each in self._clock.open() if isinstance(each, Deadline)]
+        return [each for each in self._clock.watched() if isinstance(each, Deadline)]
 
     def call(self, deadline: Deadline, function: Callable[[], Result]) -> Result:
         """Call the function; raise Expired in it when its deadline passes."""

@@ -45,7 +45,7 @@ class Departures:
     def _look(self) -> None:
         poll = _poll()
         waiting = {}
-        for deadline in self._deadlines.open():
+        for deadline in self._deadlines.under_way():
             connection = self._connections.get(deadline.greenlet)
             if connection and deadline.doing in ENDED_WHILE:
                 waiting[connection.client.fileno()] = deadline, connection
