@@ -89,6 +89,11 @@ GROUP = Group(
             timed_out("compute"),
         ),
         rule(
+            "An answer in parts, a generator's, begins in that time, or is answered as any other late request.",
+            Case("timeout-late-stream", SET, post("late stream"), TIMED_OUT, theirs=Answer(200, "late")),
+            theirs="200, however late it begins.",
+        ),
+        rule(
             "A `TimeoutError` of the script's own is an error as any other.",
             Case(
                 "timeout-error",

@@ -39,6 +39,11 @@ def stream():
     yield b"second"
 
 
+def late_stream():
+    time.sleep(1.5)
+    yield b"late"
+
+
 def log(level):
     logging.getLogger("my.script").log(level, "said at level %d", level)
     return "logged"
@@ -99,6 +104,7 @@ ANSWERS = {
     "aml headers": lambda: AMLResponse("a,b", 200, {"Content-Type": "text/csv", "X-Own": "1, 2"}),
     "aml json headers": lambda: AMLResponse([1], 200, {"X-Own": "1"}, json_str=True),
     "aml stream": lambda: AMLResponse(stream(), 200),
+    "late stream": lambda: AMLResponse(late_stream(), 200),
     "own ids": lambda: AMLResponse("x", 200, {"x-request-id": "script", "x-ms-request-id": "script"}),
     "array": lambda: np.arange(6, dtype=np.float32).reshape(2, 3),
     "scalar": lambda: np.int64(7),
