@@ -12,15 +12,18 @@ class Stream:
 
     def __init__(self, pieces: Iterable[Any]) -> None:
         """Wait for the first piece; raises what the script raises before it has one."""
+        self._at_end: Callable[[], None] | None = None
         self._script = pieces
         self._rest = iter(pieces)
         self._first = next(self._rest, b"")
-        self._at_end: Callable[[], None] | None = None
 
     def __iter__(self) -> Iterator[Any]:
         """Give the pieces, as they come."""
         yield self._first
         yield from self._rest
+
+    def __del__(self) -> None:  # of one that was begun, and then not answered with
+        self.close()
 
     def at_end(self, function: Callable[[], None]) -> None:
         """Have a function called once the stream is closed, be it at its end or because its caller has left."""
