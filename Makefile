@@ -12,9 +12,10 @@ run: install
 	@echo "Starting Triton and Gunicorn; Ctrl-C stops them"
 	$(in_root) exec .venv/bin/python -m scoregate.supervisord -c supervisord.conf
 
-# Load score.py anew in the service on PORT (5001), without losing a request.
+# Load score.py anew in the service on HOST (0.0.0.0) and PORT (5001), without losing a request.
 reload:
-	@kill -HUP "$$(cat "$${TMPDIR:-/tmp}/scoregate-$$(id -u)-$${PORT:-5001}/gunicorn.pid")"
+	@host="$$(printf %s "$${HOST:-0.0.0.0}" | tr -d '[]' | tr : _)" && \
+	kill -HUP "$$(cat "$${TMPDIR:-/tmp}/scoregate-$$(id -u)-$$host-$${PORT:-5001}/gunicorn.pid")"
 
 # Ask a deployment what a caller and a probe would: make smoke URL=https://… ARGS="--key …". Without a URL it is the
 # service on this machine, at the address that HOST and PORT say.

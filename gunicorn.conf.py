@@ -10,6 +10,7 @@ from typing import Any
 
 from gevent import monkey
 from scoregate import announcement, keys, log
+from scoregate.balance import Count
 from scoregate.settings import SettingError, Settings
 
 try:
@@ -38,7 +39,6 @@ resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
 
 http_parser = "python"  # where gunicorn_h1c is installed, "auto" takes it: no faster here, and not as strict
 forwarder_headers = ""  # a SCRIPT_NAME header of a caller on this machine, such as a sidecar, would change the path
-pidfile = str(Path(tempfile.gettempdir(), "gunicorn.pid"))  # for `make reload`
 control_socket_disable = True  # its default place is $HOME, which a container's user may not have
 log.configure(settings.log_level)
 logger_class = "scoregate.log.GunicornLogger"
@@ -46,7 +46,7 @@ logger_class = "scoregate.log.GunicornLogger"
 # The processes' metric files, none of a master that died before this one. prometheus_client reads the variable when it
 # is imported, so it is set before that.
 metrics_directory = Path(tempfile.gettempdir(), f"metrics-{os.getpid()}")
-metrics_directory.mkdir(exist_ok=True)  # a process id may come again
+metrics_directory.mkdir(parents=True, exist_ok=True)  # a process id may come again
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_directory)
 started_in = Path.cwd()
 
@@ -54,6 +54,11 @@ started_in = Path.cwd()
 def on_starting(arbiter: Any) -> None:  # noqa: ANN401 - our Arbiter
     """Give the master the keys that its workers begin with."""
     arbiter.keys = keys.key_ring(tuple(settings.auth_keys), settings.auth_keys_file)
+
+
+def pre_fork(server: Any, worker: Any) -> None:  # noqa: ANN401 - our Arbiter and Worker
+    """Give a new worker a place among those that share the connections."""
+    worker.count = Count(each.count for each in server.WORKERS.values())
 
 
 def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - our Worker

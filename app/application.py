@@ -31,7 +31,7 @@ def create_app() -> Flask:
     """
     settings = Settings.from_environ(os.environ)
     log.configure_as_in(settings.app_root)
-    lifecycle = Lifecycle(settings.worker_count)
+    lifecycle = Lifecycle()
     triton = TritonServer(settings) if settings.triton else None
     hand_to_scripts(triton.url if triton else None, settings.instance)
     azure_names.install(settings.model_dir, settings.app_root)

@@ -5,6 +5,7 @@ A keep-alive connection stays where it was accepted. Left to chance, one worker 
 
 import socket
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from mmap import mmap
 from time import monotonic
@@ -13,44 +14,53 @@ from typing import Any
 import gevent
 from gevent.server import StreamServer
 
-SLOTS = 256
 UNACKED = slice(24, 28)  # where that is in a struct tcp_info
 WAIT_S = 0.005  # for another worker to come and take a connection
 LOOK_S = 0.001  # between two looks whether it has
 STUCK_S = 0.2  # without having taken one: for such workers there is no waiting
+SLOTS = 16384  # for the workers that live at once: WORKER_COUNT, those that a reload replaces, those that finish
 
-# In each worker's slot, by its age: 1 and its connections; 0 where there is none. Made by the master, before it forks.
-_counts = memoryview(mmap(-1, 4 * SLOTS)).cast("i")
+# How many of the slots are in use, then each worker's: 1 and its connections; 0 where there is none that accepts any.
+# Made by the master, before it forks.
+_shared = memoryview(mmap(-1, 4 * (1 + SLOTS))).cast("i")
 
 
 class Count:
     """The connections of one worker."""
 
-    def __init__(self, age: int) -> None:
-        """age: Gunicorn's number of the worker."""
-        self._slot = age % SLOTS
+    def __init__(self, others: Iterable["Count"]) -> None:
+        """Take the first free slot. others: those of the workers that live. To be called by the master."""
+        taken: set[int] = {each._slot for each in others}
+        self._slot: int = min(set(range(1, len(taken) + 2)) - taken)
+        _shared[self._slot] = 0
+        _shared[0] = max({self._slot} | taken)
 
     def begin(self) -> None:
         """Say that this worker accepts connections."""
-        _counts[self._slot] = 1
+        _shared[self._slot] = 1
 
     def end(self) -> None:
         """Say that it does not any more."""
-        _counts[self._slot] = 0
+        _shared[self._slot] = 0
 
     def add(self, connections: int) -> None:
         """Count one more, or one less (-1)."""
-        if _counts[self._slot]:
-            _counts[self._slot] += connections
+        if _shared[self._slot]:
+            _shared[self._slot] += connections
 
     def has_its_share(self, waiting: int) -> bool:
         """Tell whether this worker has its share of all connections, and of those that wait to be accepted."""
-        workers = sum(map(bool, _counts))
-        return _counts[self._slot] * workers >= sum(_counts) + waiting
+        counts = _counts()
+        workers = sum(map(bool, counts))
+        return _shared[self._slot] * workers >= sum(counts) + waiting
 
     def of_others(self) -> int:
         """Tell how many connections the others have."""
-        return sum(_counts) - _counts[self._slot]
+        return sum(_counts()) - _shared[self._slot]
+
+
+def _counts() -> memoryview:
+    return _shared[1 : 1 + _shared[0]]
 
 
 class Server(StreamServer):

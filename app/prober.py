@@ -1,9 +1,7 @@
 """Whether the models answer, not only whether Triton says so: it calls one ready whose process has died."""
 
 import contextlib
-import fcntl
 import logging
-from typing import IO
 
 import gevent
 
@@ -34,7 +32,6 @@ class Prober:
         self._triton = triton
         self._lifecycle = lifecycle
         self._seconds = seconds
-        self._lock: IO[bytes] | None = None
         self._asked: dict[Model, TritonModel | None] = {}  # None for one that is not to be asked
         self._answered: set[Model] = set()
         self._counts: dict[Model, int] = {}  # of requests that the model has answered
@@ -50,20 +47,8 @@ class Prober:
             gevent.sleep(RECHECK_S if self._failures else self._seconds)
             # Suppressed: Triton, or a model, has gone between two questions. The next round finds out.
             with contextlib.suppress(ScoringError, InferenceServerException, OSError):
-                if self._is_mine():
+                if self._lifecycle.becomes_prober():
                     self._round()
-
-    def _is_mine(self) -> bool:
-        """Whether this worker is the one that asks; its lock goes with its process."""
-        if self._lock is None:
-            lock = self._lifecycle.prober_lock.open("wb")
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                lock.close()
-                return False
-            self._lock = lock
-        return True
 
     def _round(self) -> None:
         failing = {}

@@ -64,11 +64,10 @@ class Readiness:
 
     def require_ready(self) -> None:
         """Raise NotReady with the reason unless requests may be sent; asks Triton for its models."""
-        state = self._lifecycle.state
-        if state is State.DRAINING:
+        if self._lifecycle.is_ending:
             raise NotReady("The service is stopping. Send requests to another one.")
         self.require_initialised()
-        if state is State.STARTING:
+        if self._lifecycle.state is State.STARTING:
             ready, wanted = len(self._lifecycle.ready_workers()), self._lifecycle.worker_count
             raise NotReady(f"The service is starting: {ready} of {wanted} workers can score. Try again shortly.")
         if not self._triton:

@@ -340,8 +340,8 @@ class Settings:
 
     @property
     def stop_s(self) -> int:
-        """How long requests may take to finish once no more are accepted, in seconds."""
-        return self.scoring_timeout_ms // 1000 + 2
+        """How long a stop may take once no more requests are accepted, in seconds: the longest request, and 10 s."""
+        return self.scoring_timeout_ms // 1000 + 10
 
     @property
     def script_directories(self) -> list[Path]:
@@ -370,5 +370,5 @@ class Settings:
 
     @property
     def instance(self) -> str:
-        """Names what this service leaves on a machine: a port has one owner, so its next owner may clean up."""
-        return f"scoregate-{os.getuid()}-{self.port}"
+        """Names what this service leaves on a machine: an address has one owner, so its next owner may clean up."""
+        return f"scoregate-{os.getuid()}-{self.host.strip('[]').replace(':', '_')}-{self.port}"

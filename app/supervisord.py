@@ -5,88 +5,70 @@ Plain supervisord goes on when a program gives up, and always ends with 0. Here 
 service was ready, ends the service, with a non-zero code.
 """
 
+# ruff: noqa: E402
+import signal
+
+TOLD_TO_STOP = (signal.SIGTERM, signal.SIGINT)
+if __name__ == "__main__":  # before what takes time: they are not lost, but come once there are handlers
+    signal.pthread_sigmask(signal.SIG_BLOCK, TOLD_TO_STOP)
+
 import contextlib
 import errno
-import fcntl
+import io
 import os
-import shutil
-import signal
+import resource
+import shlex
 import socket
+import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
+from typing import Any
 
 from supervisor import events  # type: ignore[import-untyped]
 from supervisor.medusa import asyncore_25  # type: ignore[import-untyped]
-from supervisor.options import ServerOptions  # type: ignore[import-untyped]
-from supervisor.states import SupervisorStates  # type: ignore[import-untyped]
+from supervisor.states import ProcessStates, SupervisorStates  # type: ignore[import-untyped]
 from supervisor.supervisord import Supervisor  # type: ignore[import-untyped]
 
-from . import keys
+from . import keys, lifecycle, log_stream, orphans, status
 from .lifecycle import Lifecycle, State
+from .options import MISCONFIGURED, POLL_S, Options
+from .runtime_directory import RuntimeDirectory
 from .settings import SettingError, Settings
+from .terminal import terminal
 
-MISCONFIGURED = 3  # Gunicorn's code for "worker failed to boot", and Azure ML's for a script that cannot be loaded
 STARTS = 4  # of a program, until the service is ready; as many as supervisord makes of one that ends within a second
-POLL_S = 0.1  # between two looks at signals and at programs that have ended
-
-
-class Options(ServerOptions):  # type: ignore[misc]
-    """supervisord's options and process calls; `exit_code` is the service's."""
-
-    exit_code = 0
-    mood: int
-
-    def __init__(self) -> None:
-        super().__init__()
-        # Once a second would do for programs that crash, but not for one whose stop somebody waits for.
-        patiently = self.poller.poll
-        self.poller.poll = lambda timeout: patiently(min(timeout, POLL_S))
-
-    def waitpid(self) -> tuple[int | None, int | None]:
-        """Reap a child; the exit code says here whether to go on, since supervisord forgets it when a start fails.
-
-        What a program leaves behind goes with it: the stubs of a Triton that was killed mostly end by themselves, but
-        under load some wait for ever.
-        """
-        pid, status = super().waitpid()
-        if pid in self.pidhistory:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)
-            if os.waitstatus_to_exitcode(status) == MISCONFIGURED:
-                self.end(MISCONFIGURED)
-        return pid, status
-
-    def end(self, exit_code: int, reason: str = "") -> None:
-        """Stop all programs, the last started first, then end with this code; the first call counts."""
-        if self.mood == SupervisorStates.RUNNING:
-            if reason:
-                print(reason, file=sys.stderr, flush=True)  # noqa: T201
-            self.exit_code = exit_code
-            self.mood = SupervisorStates.SHUTDOWN
-
-    def get_signal(self) -> int | None:
-        """Tell the next signal. A closed terminal ends the service; plain supervisord would start it anew."""
-        number: int | None = super().get_signal()
-        return signal.SIGTERM if number == signal.SIGHUP else number
+TELL_AGAIN_S = 1.0  # between two times that a program is told to stop
+PORTS_S = 3.0  # for those of a service that was killed to be free
+FILES = 1024  # that supervisord wants to be able to open
 
 
 class Service(Supervisor):  # type: ignore[misc]
     """The supervisor of triton and gunicorn."""
 
-    def __init__(self, options: Options, lifecycle: Lifecycle, drain_seconds: int) -> None:
+    def __init__(
+        self, options: Options, lifecycle: Lifecycle, directory: RuntimeDirectory, log: io.RawIOBase, drain_seconds: int
+    ) -> None:
         super().__init__(options)
         self._lifecycle = lifecycle
+        self._directory = directory
+        self._log = log
         self._drain_seconds = drain_seconds
         self._drained_at: float | None = None  # when the programs are to be stopped
+        self._kept_at = 0.0  # when the directory was looked at the last time
+        self._told_at = 0.0  # when Gunicorn was told to stop the last time
         self._starts_in_vain = 0
 
     def runforever(self) -> None:
         """Run until all programs have stopped."""
         events.subscribe(events.ProcessStateFatalEvent, self.gave_up)
         events.subscribe(events.ProcessStateExitedEvent, self.count_starts)
+        events.subscribe(events.ProcessLogStdoutEvent, lambda event: self._log.write(event.data))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, TOLD_TO_STOP)  # now there are handlers
+        if self.options.get_signal() in TOLD_TO_STOP:  # before anything was started
+            self.options.end(0)
         super().runforever()
 
     def handle_signal(self) -> None:
@@ -95,12 +77,38 @@ class Service(Supervisor):  # type: ignore[misc]
         To drain is to say "not ready", and go on until load balancers have noticed.
         """
         number = self.options.get_signal()
-        if number in (signal.SIGTERM, signal.SIGINT):
+        if number in TOLD_TO_STOP:
             self._told_to_stop(wait=number == signal.SIGTERM)
         elif number == signal.SIGUSR2:
             self.options.reopenlogs()
         if self._drained_at is not None and monotonic() >= self._drained_at:
             self.options.end(0)
+        programs = [each for group in self.process_groups.values() for each in group.processes.values()]
+        if monotonic() >= self._kept_at + POLL_S:
+            self._kept_at = monotonic()
+            if self._directory.keep({each.config.name: each.pid for each in programs}):
+                self._lay_out()
+        for each in programs:
+            if each.state == ProcessStates.STOPPING and each.pid:
+                self._hurry(each)
+
+    def _lay_out(self) -> None:
+        """Have the launcher of a Triton that runs make anew what it had put into the directory."""
+        triton = self.process_groups["triton"].processes["triton"]
+        if triton.pid:
+            with contextlib.suppress(OSError):
+                subprocess.Popen([*shlex.split(triton.config.command), "--only-lay-out"])  # noqa: S603
+
+    def _hurry(self, program: Any) -> None:  # noqa: ANN401 - supervisor's Subprocess
+        """Wake a program that somebody has stopped, or it could not stop itself; repeat to Gunicorn that it is to.
+
+        A script that Gunicorn's master imports (WORKER_PRELOAD) can have had a handler of its own the first time.
+        """
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(program.pid, signal.SIGCONT)
+            if program.config.name == "gunicorn" and monotonic() >= self._told_at + TELL_AGAIN_S:
+                self._told_at = monotonic()
+                os.kill(program.pid, signal.SIGTERM)
 
     def _told_to_stop(self, wait: bool) -> None:
         if self.options.mood < SupervisorStates.RUNNING:
@@ -128,6 +136,16 @@ class Service(Supervisor):  # type: ignore[misc]
             )
 
 
+def wait_for_ports(settings: Settings) -> None:
+    """Wait a moment for the ports of a service that was killed: of a process that dies, the kernel frees them last."""
+    end = monotonic() + PORTS_S
+    while monotonic() < end:
+        with contextlib.suppress(SettingError):
+            return refuse_taken_ports(settings)
+        sleep(POLL_S)
+    return None
+
+
 def refuse_taken_ports(settings: Settings) -> None:
     """Raise SettingError naming the first port that another program listens on."""
     ports = [("PORT", settings.host, settings.port)]
@@ -151,9 +169,10 @@ def refuse_taken_ports(settings: Settings) -> None:
                         f"HOST={host!r}: cannot listen on it ({error.strerror}). "
                         "Give an address of this machine, or leave it out for all of its IPv4 addresses."
                     ) from None
+                owner = orphans.listener(port) or "the program that has it"
                 raise SettingError(
                     f"{name}={port}: cannot listen on it ({error.strerror}). "
-                    f"Stop the program that has it, or choose another port, for example {name}={port + 10}."
+                    f"Stop {owner}, or choose another port, for example {name}={port + 10}."
                 ) from None
 
 
@@ -179,61 +198,56 @@ def environment(settings: Settings, directory: Path) -> dict[str, str]:
     }
 
 
-@contextlib.contextmanager
-def terminal() -> Iterator[None]:
-    """Take the terminal, if there is one, for the time of the service.
-
-    Ctrl-C signals the terminal's foreground process group. `make` in that group would end as "Interrupted" with a
-    failure code however well the service stopped; with a group of its own the service alone gets the signal.
-    """
-    try:
-        owner = os.tcgetpgrp(0)
-    except OSError:  # not a terminal
-        owner = None
-    if owner != os.getpgrp():
-        yield
-        return
-    # Ctrl-Z would stop us but not `make`, and the shell would wait for ever; changing the group from the background
-    # (on the way back) would stop us, too.
-    for number in (signal.SIGTSTP, signal.SIGTTOU):
-        signal.signal(number, signal.SIG_IGN)
-    os.setpgid(0, 0)
-    os.tcsetpgrp(0, os.getpgrp())
-    try:
-        yield
-    finally:
-        os.tcsetpgrp(0, owner)
+def require_files() -> None:
+    """Raise SettingError if the limit of open files is too low."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if most != resource.RLIM_INFINITY and most < FILES:
+        raise SettingError(
+            f"Only {most} files may be open at once, and the service needs {FILES} at least. "
+            f"Allow more, for example: ulimit -n 65536, or docker run --ulimit nofile=65536."
+        )
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run the service. arguments: those of supervisord. Returns the exit code."""
+def serve(settings: Settings, log: io.RawIOBase, arguments: Sequence[str]) -> int:
+    """Run the service until it is told to stop or cannot go on; return the exit code. Raises SettingError."""
+    service = Lifecycle.create(settings.worker_count)
+    directory = RuntimeDirectory(Path(tempfile.gettempdir()) / settings.instance, service.path)
+    was_left = directory.take()
     try:
-        settings = Settings.from_environ(os.environ)
-        keys.check_file(settings)
+        if orphaned := orphans.end_orphans(settings.instance, directory.path):
+            print(f"Ended what a service that was killed had left: {orphaned}", flush=True)  # noqa: T201
+        if was_left:
+            wait_for_ports(settings)
         refuse_taken_ports(settings)
-    except SettingError as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        return MISCONFIGURED
-    # Both supervisord and its programs' logs write to stdout; were it a file, one would overwrite the other.
-    fcntl.fcntl(1, fcntl.F_SETFL, fcntl.fcntl(1, fcntl.F_GETFL) | os.O_APPEND)
-    directory = Path(tempfile.gettempdir()) / settings.instance
-    shutil.rmtree(directory, ignore_errors=True)  # of a predecessor that was killed
-    directory.mkdir(mode=0o700)
-    os.environ |= environment(settings, directory)
-    options = Options()
-    options.first = True
-    options.test = False
-    # Without a user, supervisord run by root warns at each start; in a container root may be all there is.
-    options.realize([*arguments, *(["--user=root"] if os.getuid() == 0 else [])])
-    try:
+        os.environ |= environment(settings, directory.path) | {lifecycle.VARIABLE: str(service.path)}
+        options = Options()
+        options.first = True
+        options.test = False
+        # Without a user, supervisord run by root warns at each start; in a container root may be all there is.
+        options.realize([*arguments, *(["--user=root"] if os.getuid() == 0 else [])])
         with terminal(), contextlib.suppress(asyncore_25.ExitNow):
-            Service(options, Lifecycle(settings.worker_count, directory), settings.drain_s).main()
-    finally:
+            Service(options, service, directory, log, settings.drain_s).main()
         options.close_logger()
-        shutil.rmtree(directory, ignore_errors=True)
+    finally:
+        directory.remove()
         for region in Path("/dev/shm").glob(f"{settings.instance}-*"):  # noqa: S108 - of stubs that were killed
             region.unlink(missing_ok=True)
     return options.exit_code
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the service, or print its state (`status`). Otherwise the arguments are supervisord's."""
+    log = log_stream.take_over()
+    try:
+        settings = Settings.from_environ(os.environ)
+        if arguments == ["status"]:
+            return status.show(settings)
+        keys.check_file(settings)
+        require_files()
+        return serve(settings, log, arguments)
+    except SettingError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return MISCONFIGURED
 
 
 if __name__ == "__main__":

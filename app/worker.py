@@ -1,12 +1,15 @@
 """Gunicorn's gevent worker, answering in this service's way where no route is reached."""
 
 import ipaddress
+import math
 import os
 import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
+from signal import ITIMER_REAL, SIG_DFL, SIGALRM, SIGKILL, setitimer
+from signal import signal as set_handler  # by name: scripts may put another in its place
 from time import monotonic
 from typing import Any
 
@@ -32,6 +35,7 @@ from .exchange import KEY
 from .invitation import invite_when_read
 from .lifecycle import Lifecycle, State
 from .metrics import Metrics
+from .orphans import die_with
 from .readiness import Readiness
 from .reply import CLIENT_GONE, PLAIN, Reply
 from .sockets import close, refuse
@@ -44,6 +48,8 @@ KEEPALIVE_S = 75.0
 CONNECTING_S = 0.3  # for those who are about to, when the service is stopping: a round trip
 STOPPING_WAIT_S = 2.0  # for the request of a caller who has just connected, when the worker is stopping
 STOPPING_POLL_S = 0.1
+BODY_S = 5.0  # for the rest of a body, when the service is stopping
+END_S = 8.0  # after the last request was answered or too late, when the worker is stopping: then it hangs up
 HANDSHAKE_S = 10.0  # for a caller to agree on encryption
 SIBLINGS_S = 0.1  # between two looks whether this worker is to accept connections
 RECEIVE_BYTES = 65536
@@ -93,10 +99,13 @@ class Worker(GeventWorker):
 
     lifecycle: Lifecycle
     readiness: Readiness
-    metrics: Metrics
     deadlines: Deadlines
+    metrics: Metrics
     untaken: Untaken
+    count: Count
     _keeps_connections: bool
+    _closed_at: float  # when the whole service began to stop
+    _stop: Event
 
     def run(self) -> None:
         """Accept connections and serve them until told to stop, then finish those that there are."""
@@ -106,32 +115,55 @@ class Worker(GeventWorker):
             listener.setblocking(True)
             pools.append(Pool(self.worker_connections))
             named = _Listener(listener.getsockname())
-            servers.append(Server(self._count, listener, partial(self.handle, named), spawn=pools[-1]))
+            servers.append(Server(self.count, listener, partial(self.handle, named), spawn=pools[-1]))
         # While no worker can score, each one answers probes; later a new one leaves all connections to those that can.
         while self.alive and not self.readiness.initialised and self.lifecycle.ready_workers():
             self.notify()
             self._stop.wait(SIBLINGS_S)
         Departures(self.deadlines, self._connections).start()
-        self._count.begin()
+        self.count.begin()
         for server in servers:
             server.start()
         while self.alive:
             self.notify()
             self._stop.wait(1.0)
-        if self.lifecycle.state is State.DRAINING:
+        if self.lifecycle.state is State.STOPPING:  # else other workers go on with the same listeners
             for listener in self.sockets:
                 refuse(listener)
             gevent.sleep(CONNECTING_S)
-        self._count.end()
+        self.count.end()
         for server in servers:
             server.stop_accepting()
             while accepted := server.do_read():  # connections that wait to be accepted would be reset by close()
                 server.do_handle(*accepted)
             server.close()
-        end = monotonic() + self.cfg.graceful_timeout
-        while any(map(len, pools)) and monotonic() < end:
+        self._finish(pools)
+
+    def _finish(self, pools: list[Pool]) -> None:
+        """Wait for the requests that there are; hang up END_S after the last of them was answered or too late.
+
+        A script's threads have that time, too, and then a second.
+        """
+        now = monotonic()
+        end = now + END_S
+        latest = now + self.cfg.graceful_timeout - END_S
+        while any(map(len, pools)) and now < end:
             self.notify()
+            if self._is_asked(now, latest):
+                end = now + END_S
             gevent.sleep(STOPPING_POLL_S)
+            now = monotonic()
+        set_handler(SIGALRM, SIG_DFL)
+        setitimer(ITIMER_REAL, max(end - now, 0) + 1)
+
+    def _is_asked(self, now: float, latest: float) -> bool:
+        """Tell whether a caller waits for an answer that is not too late yet. latest: for one that is being sent."""
+        deadlines = {each.greenlet: each for each in self.deadlines.under_way()}
+        return any(
+            now < (deadlines[greenlet].ends if greenlet in deadlines else latest)
+            for greenlet, connection in self._connections.items()
+            if connection.waits_since is None
+        )
 
     def handle_exit(self, sig: int, frame: Any) -> None:  # noqa: ANN401
         """Stop (SIGTERM), at once rather than within a second."""
@@ -156,11 +188,18 @@ class Worker(GeventWorker):
         """
         super().notify()
         self.metrics.put_back()
-        if self._keeps_connections and self.lifecycle.state is State.DRAINING:
+        if self._keeps_connections and self.lifecycle.is_ending:
             self._keeps_connections = False
-        latest = monotonic() - (KEEPALIVE_S if self.alive else STOPPING_WAIT_S)
-        for connection in self._connections.values():
-            if connection.waits_since is not None and connection.waits_since < latest:
+        now = monotonic()
+        if self._closed_at == math.inf and self.lifecycle.state is State.STOPPING:
+            self._closed_at = now
+        earliest = now - (KEEPALIVE_S if self.alive else STOPPING_WAIT_S)
+        late_bodies: set[object] = set()
+        if now > self._closed_at + BODY_S:
+            late_bodies = {each.greenlet for each in self.deadlines.under_way() if each.doing == "receiving the body"}
+        for greenlet, connection in self._connections.items():
+            waits = connection.waits_since
+            if greenlet in late_bodies if waits is None else waits < earliest:
                 # Whoever waits reads to the end now, but first what has come in the meantime. The system's
                 # own shutdown: gevent's breaks the wait off, and that of an encrypted socket forgets its keys.
                 with suppress(OSError), _Socket(fileno=os.dup(connection.client.fileno())) as same:
@@ -292,9 +331,10 @@ class Worker(GeventWorker):
 
     def init_process(self) -> None:
         """Run the worker."""
-        self._connections: dict[object, _Connection] = {}
-        self._count = Count(self.age)
+        die_with(self.ppid, SIGKILL)
+        self._connections: dict[Any, _Connection] = {}
         self._keeps_connections = True
+        self._closed_at = math.inf
         self._under_way = 0  # plain requests
         self._pause = ShortWait(PAUSE_S, lambda: not self._under_way)
         self._stop = Event()

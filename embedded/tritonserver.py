@@ -44,10 +44,14 @@ def main() -> NoReturn:
     parser.add_argument("--model-repository", "--model-store", action="append", default=[])
     parser.add_argument("--backend-config", action="append", default=[])
     parser.add_argument("--backend-directory", type=Path)
+    parser.add_argument("--only-lay-out", action="store_true")
     flags, others = parser.parse_known_args()
 
     # s3://, gs:// and as:// are Triton's to read.
     repositories = [Path(path).absolute() for path in flags.model_repository if "://" not in path]
+    if flags.only_lay_out:
+        lay_out(repositories)
+        sys.exit()
     for repository in repositories:
         check_repository(repository)
     check_shared_memory()
@@ -63,7 +67,7 @@ def main() -> NoReturn:
     if not has_gpu():
         let_workers_go_first()
 
-    if native := shutil.which("tritonserver") or shutil.which("/opt/tritonserver/bin/tritonserver"):
+    if native := native_triton():
         backends = flags.backend_directory or Path(native).resolve().parent.parent / "backends"
         for repository in repositories:
             check_native_can_serve(repository, backends)
@@ -71,21 +75,20 @@ def main() -> NoReturn:
             say("There is no GPU here: Triton serves on the CPU.")
         become(native, native, environment, sys.argv[1:])
 
-    if not (pytriton := importlib.util.find_spec("pytriton")) or not pytriton.origin:
+    if not (wheel := embedded_triton()):
         stop(
             "No Triton here: neither tritonserver on PATH nor the package nvidia-pytriton for this Python. "
             "Install requirements-embedded.txt, use the container image, or set TRITON=off to run without Triton."
         )
     for repository in repositories:
         check_embedded_can_serve(repository)
-    packages = Path(pytriton.origin).parent.parent
+    packages = wheel.parent.parent
     environment |= {
         "LD_LIBRARY_PATH": search_path("LD_LIBRARY_PATH", packages / "nvidia_pytriton.libs", *libpython_directory()),
         # The stub's Python ignores PYTHONPATH and PYTHONHOME. It takes the first python3 on PATH to be itself, and so
         # finds that one's standard library, pyvenv.cfg and site-packages.
         "PATH": search_path("PATH", Path(sys.executable).parent),
     }
-    wheel = packages / "pytriton" / "tritonserver"
     binary = wheel / "bin" / "tritonserver"
     arguments = [
         f"--backend-directory={flags.backend_directory or make_backends(wheel)}",
@@ -98,6 +101,25 @@ def main() -> NoReturn:
     # The stub puts the working directory first on sys.path: a model.py lying there was taken for the backend's.
     os.chdir(tempfile.gettempdir())
     become(binary, "tritonserver", environment, arguments)
+
+
+def native_triton() -> str | None:
+    """The container's tritonserver."""
+    return shutil.which("tritonserver") or shutil.which("/opt/tritonserver/bin/tritonserver")
+
+
+def embedded_triton() -> Path | None:
+    """The directory of the one in the pip wheel."""
+    pytriton = importlib.util.find_spec("pytriton")
+    return Path(pytriton.origin).parent / "tritonserver" if pytriton and pytriton.origin else None
+
+
+def lay_out(repositories: list[Path]) -> None:
+    """Make anew what an embedded Triton that runs needs in the temporary directory, which somebody has removed."""
+    if not native_triton() and (wheel := embedded_triton()):
+        make_backends(wheel)
+        for numbered in enumerate(repositories):
+            path_for_stub(*numbered)
 
 
 def become(binary: str | Path, name: str, environment: dict[str, str], arguments: list[str]) -> NoReturn:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -44,7 +45,8 @@ class Service:
             "DRAIN_SECONDS": "0",
             "READY_PROBE_SECONDS": "0",
         } | env
-        self.url = f"http://127.0.0.1:{ports['PORT']}"
+        self.env = ports
+        self.url = f"http://{ports.get('HOST', '127.0.0.1')}:{ports['PORT']}"
         with log.open("wb") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "scoregate.supervisord", "-c", "supervisord.conf"],
@@ -54,6 +56,12 @@ class Service:
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
+
+    @property
+    def directory(self) -> Path:
+        """Where the service has its files."""
+        host = self.env.get("HOST", "0.0.0.0")
+        return Path(tempfile.gettempdir(), f"scoregate-{os.getuid()}-{host}-{self.env['PORT']}")
 
     def wait_ready(self) -> "Service":
         def ready_or_dead() -> object:

@@ -103,7 +103,7 @@ def files(service: Service) -> list[Path]:
 
 
 def instance(service: Service) -> str:
-    return f"scoregate-{os.getuid()}-{service.port}"
+    return service.directory.name
 
 
 def test_one_caller_s_tensors_take_turns_in_one_region_and_small_ones_take_none(service):

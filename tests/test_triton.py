@@ -166,18 +166,18 @@ def test_a_model_that_cannot_be_loaded_while_others_serve_is_named_until_it_is_m
 
 def test_what_a_killed_service_left_is_removed_by_its_successor(start):
     first = start().wait_ready()
-    instance = f"scoregate-{os.getuid()}-{first.port}"
+    instance = first.directory.name
 
     def regions() -> set[Path]:
         return set(Path("/dev/shm").glob(f"{instance}-*"))
 
     for pid in [first.process.pid, *descendants(first.process.pid)]:
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it has died with its parent
+            os.kill(pid, signal.SIGKILL)
     first.process.wait()
     (left_file := Path(tempfile.gettempdir(), instance, "left")).touch()
     left = regions()
     assert left
-    # Triton's ports are free once the kernel has torn the processes down.
     second = start(PORT=first.port).wait_ready()
     assert not left & regions()
     assert not left_file.exists()

@@ -34,7 +34,7 @@ UNSEEN_S = 10.0  # for Triton to do what it was told before the connection was c
 ALIGNMENT = 64  # bytes; of each tensor in a region
 PAGE = 65536  # bytes; regions are multiples of it
 
-NAME = re.compile(r"scoregate-\d+-\d+-(\d+)-[0-9a-f]{8}")  # the last number is the worker's process
+NAME = re.compile(r"scoregate-[\w.-]+-(\d+)-[0-9a-f]{8}")  # the last number is the worker's process
 
 Buffer = bytes | memoryview
 Result = TypeVar("Result")

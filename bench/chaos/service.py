@@ -176,7 +176,7 @@ class Service:
 
     def shared_memory(self) -> list[Path]:
         """List its entries of /dev/shm, Triton's and the workers'; they begin as app/settings.py says."""
-        return list(SHARED_MEMORY.glob(f"scoregate-{os.getuid()}-{self.port}-*"))
+        return list(SHARED_MEMORY.glob(f"scoregate-{os.getuid()}-*-{self.port}-*"))
 
     def regions(self) -> int:
         """Count the workers' regions of shared memory that Triton holds. Raises Gone if it does not say."""

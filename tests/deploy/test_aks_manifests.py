@@ -122,7 +122,7 @@ def test_the_figures_follow_from_the_lifecycle(objects):
     readiness, liveness, startup = (container[f"{each}Probe"] for each in ("readiness", "liveness", "startup"))
     # The service stops in DRAIN_SECONDS, the longest request (Settings.stop_s), and what Triton may take.
     triton_s = int(re.search(r"stopwaitsecs=(\d+)", (ROOT / "supervisord.conf").read_text())[1])
-    stop_s = drain_s + _setting(objects, "SCORING_TIMEOUT_MS") // 1000 + 2 + triton_s
+    stop_s = drain_s + _setting(objects, "SCORING_TIMEOUT_MS") // 1000 + 10 + triton_s
     assert spec["template"]["spec"]["terminationGracePeriodSeconds"] > stop_s
     # Load balancers have heard of it before the port closes, also if only the probe tells them.
     assert drain_s > readiness["periodSeconds"] * readiness["failureThreshold"] + readiness["timeoutSeconds"]
