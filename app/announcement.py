@@ -27,7 +27,7 @@ def ready(settings: Settings, models: Sequence[ModelState], started_in: Path) ->
     return "\n".join(
         [
             f"Ready. Entry script {script}, {settings.worker_count} worker(s).",
-            *(_aligned(table) if models else ["Without Triton."]),
+            *(_aligned(table) if models else ["Triton has loaded no model." if settings.triton else "Without Triton."]),
             f"POST {url}/score, for example:",
             f"  curl -X POST {url.removeprefix('http://')}/score{key} -d {data}",
         ]

@@ -33,7 +33,7 @@ def create_app() -> Flask:
     log.configure_as_in(settings.app_root)
     lifecycle = Lifecycle()
     triton = TritonServer(settings) if settings.triton else None
-    hand_to_scripts(triton.url if triton else None, settings.instance)
+    hand_to_scripts(triton, settings.instance)
     azure_names.install(settings.model_dir, settings.app_root)
     fast_json.hand_to_scripts()
     stacks = Stacks(settings.script_directories)
@@ -66,6 +66,6 @@ def create_app() -> Flask:
     app.extensions["say_farewell"] = say_farewell
     app.extensions["deadlines"] = scoring.deadlines
     app.extensions["untaken"] = untaken
-    if triton and settings.ready_probe_s:
+    if triton:
         app.extensions["prober"] = Prober(triton, lifecycle, settings.ready_probe_s)
     return app

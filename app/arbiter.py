@@ -20,6 +20,7 @@ from gunicorn import arbiter
 from gunicorn.app.wsgiapp import WSGIApplication
 from gunicorn.errors import HaltServer
 
+from . import suspects  # noqa: F401 - makes what all workers are to have, before there is one
 from .keys import KeyRing
 from .lifecycle import Lifecycle
 

@@ -74,13 +74,14 @@ class Readiness:
             return
         try:
             models = self._triton.models()
+            missing = self._triton.missing(models)
         except (TritonUnavailable, TritonTimeout) as error:
             raise NotReady(f"Triton does not answer. {error.sentence}") from error
         if not models and not self._triton.may_be_empty:
             raise NotReady("Triton serves no model. Put one into the model repository, then start again.")
-        for model in models:
-            if model.state != "READY":
-                raise NotReady(f"Model {model.name!r}, version {model.version}, is {model.state}: {model.reason}.")
+        for model in missing:
+            is_what = model.state or "not loaded"
+            raise NotReady(f"Model {model.name!r}, version {model.version}, is {is_what}: {model.reason}.")
         if failing := self._lifecycle.models_failing:
             raise NotReady(failing)
 
@@ -103,7 +104,11 @@ class Readiness:
             announce(models)
 
     def _models_once_loaded(self, triton: TritonServer, tell_news: bool) -> list[ModelState]:
-        """Wait until Triton listens, which it does once each model is loaded or has failed. Raises ModelsFailed."""
+        """Wait until Triton listens, which it does once each model is loaded or has failed. Tell those that are ready.
+
+        Raises ModelsFailed unless the service has been ready: what fails later, since the repository has changed, keeps
+        no worker from taking another's place.
+        """
         started = monotonic()
         news = NEWS_S
         while True:
@@ -115,11 +120,12 @@ class Readiness:
                     LOG.info("Triton is loading the models (%.0f s)", news)
                     news += NEWS_S
                 gevent.sleep(POLL_S)
-        failed = [model for model in models if model.state == "UNAVAILABLE"]
-        if failed:
+        triton.missing(models)
+        failed = triton.failed(models)
+        if failed and self._lifecycle.state is State.STARTING:
             raise ModelsFailed(
                 "\n".join(
                     f"Triton cannot load model {each.name!r}, version {each.version}: {each.reason}" for each in failed
                 )
             )
-        return models
+        return [model for model in models if model.state == "READY"]

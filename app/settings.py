@@ -224,7 +224,7 @@ class Settings:
         default="10",
         kind=_whole(0, 86400),
         meaning="How often a model that has answered nobody meanwhile is asked for a tiny inference, in seconds; `0`: "
-        "never.",
+        "only when a request finds its process dead.",
     )
     allow_no_models: bool = _setting(
         "ALLOW_NO_MODELS",

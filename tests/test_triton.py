@@ -129,39 +129,37 @@ def test_triton_does_not_interrupt_the_workers(service):
     assert policies("gunicorn") == {os.SCHED_OTHER}
 
 
-def test_a_new_version_of_a_model_leaves_the_service_ready(start, tmp_path):
-    model = tmp_path / "triton" / "digits"
-    shutil.copytree(ROOT / "models" / "triton" / "digits", model)
-    flags = "--model-control-mode=poll --repository-poll-secs=1"
-    service = start(MODEL_DIR=tmp_path, TRITON_EXTRA_ARGS=flags).wait_ready()
-    shutil.copytree(model / "1", model / "2")
-
-    def versions() -> list[str]:
-        return requests.get(service.triton_url + "/v2/models/digits", timeout=5).json()["versions"]
-
-    wait_until(lambda: versions() == ["2"], 30, "version 2 has replaced version 1", service.log)
-    reply = requests.get(service.url + "/health/ready", timeout=5)
-    assert (reply.status_code, reply.json()) == (200, {"status": "ready"})
-
-
-def test_a_model_that_cannot_be_loaded_while_others_serve_is_named_until_it_is_mended(start, tmp_path):
+def test_what_changes_in_the_repository_takes_nothing_away(start, tmp_path):
+    """A new version; a model that cannot be loaded; and, while that is there, a worker that takes another's place."""
     models = tmp_path / "triton"
     shutil.copytree(ROOT / "models" / "triton" / "digits", models / "digits")
     flags = "--model-control-mode=poll --repository-poll-secs=1"
     service = start(MODEL_DIR=tmp_path, TRITON_EXTRA_ARGS=flags).wait_ready()
+    request = json.loads((ROOT / "examples/digits/request.json").read_text())
 
-    def readiness() -> tuple[int, str]:
+    def state(model: str, version: str) -> str:
+        index = requests.post(service.triton_url + "/v2/repository/index", timeout=5).json()
+        found = [each["state"] for each in index if (each["name"], each.get("version")) == (model, version)]
+        return found[0] if found else ""
+
+    def is_ready() -> bool:
         reply = requests.get(service.url + "/health/ready", timeout=5)
-        return reply.status_code, reply.json().get("message", "").partition(":")[0]
+        return (reply.status_code, reply.json()) == (200, {"status": "ready"})
+
+    shutil.copytree(models / "digits" / "1", models / "digits" / "2")
+    wait_until(lambda: state("digits", "1") == "UNAVAILABLE", 30, "version 2 has replaced version 1", service.log)
+    assert is_ready()
 
     shutil.copytree(models / "digits", tmp_path / "broken")
-    (tmp_path / "broken" / "1" / "model.onnx").write_text("not a graph")
+    (tmp_path / "broken" / "2" / "model.onnx").write_text("not a graph")
     (tmp_path / "broken").rename(models / "broken")
-    named = (503, "Model 'broken', version 1, is UNAVAILABLE")
-    wait_until(lambda: readiness() == named, 30, "not ready", service.log)
-    assert service.score(json.loads((ROOT / "examples/digits/request.json").read_text())).ok
-    shutil.copy(models / "digits" / "1" / "model.onnx", models / "broken" / "1" / "model.onnx")
-    wait_until(lambda: readiness() == (200, ""), 30, "ready again", service.log)
+    wait_until(lambda: state("broken", "2") == "UNAVAILABLE", 30, "Triton has tried to load it", service.log)
+    assert is_ready()
+
+    _master, worker = service.children("gunicorn")
+    os.kill(worker, signal.SIGKILL)
+    wait_until(lambda: worker not in service.children("gunicorn"), 10, "the worker has gone", service.log)
+    wait_until(lambda: service.score(request).ok, 30, "another worker has taken its place", service.log)
 
 
 def test_what_a_killed_service_left_is_removed_by_its_successor(start):
@@ -202,12 +200,31 @@ def test_the_old_clients_deprecation_warning_stays_out_of_the_log(azure_page):
             {"dtype": "int64"}, ["'digits' takes image FP32 [-1, 64]", "sent image INT64 [1, 64]"], id="dtype"
         ),
         pytest.param({"shape": [65, 64]}, ["batch-size must be <= 64", "sent image FP32 [65, 64]"], id="batch size"),
+        pytest.param(
+            {"dtype": "float64", "declared": [[1, 64], "FP32"]}, ["Input 'image'", "FP64", "FP32"], id="client's dtype"
+        ),
+        pytest.param({"declared": [[2, 64], "FP32"]}, ["Input 'image'", "[1, 64]", "[2, 64]"], id="client's shape"),
     ],
 )
 def test_a_tensor_that_does_not_fit_is_the_callers_fault_and_explained(tensors, asked, says):
     reply = tensors.score(asked)
     assert (reply.status_code, reply.json()["code"]) == (400, "triton_refused")
     assert [part for part in says if part not in reply.json()["message"]] == []
+
+
+def test_a_name_that_a_caller_chose_has_nothing_killed(tensors):
+    before = tensors.children("tritonserver --")
+    reply = tensors.score({"model": "Stub process 'x' is not healthy."})
+    assert (reply.status_code, reply.json()["code"]) == (400, "triton_refused")
+    reply = tensors.score({"name": "Stub process 'x' is not healthy."})
+    assert (reply.status_code, reply.json()["code"]) == (400, "triton_refused")
+    assert tensors.score({}).json() == [1, 10]
+    assert tensors.children("tritonserver --") == before
+
+
+def test_an_output_that_there_is_not_is_none_and_the_log_lists_those_that_there_are(tensors):
+    assert tensors.score({"output": "probability"}).json() == {}
+    tensors.wait_log("as_numpy('probability') is None: model 'digits' has answered with these outputs: 'probabilities'")
 
 
 def test_a_script_can_catch_what_upstreams_client_raises(tensors):
@@ -224,7 +241,7 @@ def test_a_model_that_raises_is_502_and_its_traceback_in_the_log_alone(tensors):
 
 
 def test_a_model_that_answers_too_late_is_504(tensors):
-    reply = tensors.score({"model": "slow", "impatient": True})
+    reply = tensors.score({"model": "slow", "timeout": 0.2})
     assert (reply.status_code, reply.json()["code"]) == (504, "triton_timeout")
 
 

@@ -2,20 +2,22 @@
 
 from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
 
-from .client import Dead, InferenceServerClient, explain, hand_to_scripts
+from .client import InferenceServerClient
+from .errors import Dead, explain
 from .model import TritonModel
-from .process import process_id, restart
-from .server import ModelState, TritonServer
+from .probe import Probe
+from .scripts import hand_to_scripts
+from .server import TritonServer
+from .wanted import ModelState
 
 __all__ = [
     "Dead",
     "InferenceServerClient",
     "InferenceServerException",
     "ModelState",
+    "Probe",
     "TritonModel",
     "TritonServer",
     "explain",
     "hand_to_scripts",
-    "process_id",
-    "restart",
 ]

@@ -1,11 +1,9 @@
 """The Triton client that entry scripts get: tritonclient's own, with clear failures and without a queue."""
 
 import http.client
-import re
-import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import cache
+from time import monotonic
 from typing import Any, ClassVar
 from urllib.parse import quote
 
@@ -13,11 +11,11 @@ import tritonclient.http  # type: ignore[import-untyped]
 from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
 
 from ..deadline import current
-from ..errors import BadInput, ScoringError, TritonBusy, TritonFailed, TritonTimeout, TritonUnavailable
-from . import process
 from .connections import Connections, succeeded
-from .shared_memory import Place, Regions, regions
+from .errors import Refused, explain, unreachable
+from .shared_memory import Place, regions
 from .tensors import InferInput, InferResult
+from .wanted import WantedModels
 
 # Upstream's default of 1 makes the greenlets of a worker take turns on one socket: Triton never sees two requests at
 # once and cannot batch. Connections open on demand, so a high limit costs nothing until it is used.
@@ -27,45 +25,9 @@ CONNECTIONS = 512
 # address also spares the look-up of "localhost", which tries ::1 first, where Triton does not listen.
 CUSTOMARY_URLS = ("localhost:8000", "127.0.0.1:8000")
 
-
-DEAD_MODEL = re.compile(r"Stub process '.*' is not healthy\.")
 ALL_IN_BINARY = {"parameters": {"binary_data_output": True}}  # of a request that names no outputs
 TIMEOUT_AT = 7  # the place of `timeout` in infer(), after model_name and inputs
-
-
-class Refused(BadInput, InferenceServerException):  # type: ignore[misc]
-    """Triton's 4xx: the request does not fit the model. Also what a script expects to catch."""
-
-    code = "triton_refused"
-    in_run = True
-
-
-class Failed(TritonFailed, InferenceServerException):  # type: ignore[misc]
-    """Triton's 5xx: the model failed."""
-
-
-class Busy(TritonUnavailable, InferenceServerException):  # type: ignore[misc]
-    """Triton's 503: the server is stopping or the model is not available at the moment."""
-
-
-class Dead(Busy):
-    """Triton's 500 for a model one of whose processes has died. None comes back before Triton is started anew."""
-
-
-class QueueFull(TritonBusy, InferenceServerException):  # type: ignore[misc]
-    """Triton's 503: the model's queue holds max_queue_size requests."""
-
-
-class QueueTimeout(TritonTimeout, InferenceServerException):  # type: ignore[misc]
-    """Triton's 503: the request waited in the model's queue for longer than its timeout."""
-
-
-class Unreachable(TritonUnavailable, ConnectionError):
-    """No connection, or one that broke: Triton is down, or died while it was answering."""
-
-
-class TimedOut(TritonTimeout, TimeoutError):
-    """The client's network_timeout has passed."""
+KNOWN_S = 10.0  # for how long a model's queue policy is taken for what it was
 
 
 class InferenceServerClient(tritonclient.http.InferenceServerClient):  # type: ignore[misc]
@@ -77,6 +39,7 @@ class InferenceServerClient(tritonclient.http.InferenceServerClient):  # type: i
     """
 
     service_url: ClassVar[str] = "127.0.0.1:8000"
+    wanted: ClassVar[WantedModels | None] = None
 
     def __init__(
         self,
@@ -91,8 +54,7 @@ class InferenceServerClient(tritonclient.http.InferenceServerClient):  # type: i
         **kwargs: Any,  # noqa: ANN401
     ) -> None:
         self._closed = True  # for upstream's __del__, should its __init__ raise
-        if url in CUSTOMARY_URLS:
-            url = self.service_url
+        url = address(url)
         super().__init__(
             url, verbose, concurrency, connection_timeout, network_timeout, max_greenlets, ssl, *args, **kwargs
         )
@@ -146,7 +108,7 @@ class InferenceServerClient(tritonclient.http.InferenceServerClient):  # type: i
             return super().infer(model_name, inputs, *args, **kwargs)
         except InferenceServerException as error:
             failure = explain(error)
-            if isinstance(failure, Refused):
+            if type(failure) is Refused:
                 sent = ", ".join(f"{each.name()} {each.datatype()} {list(each.shape())}" for each in inputs)
                 raise Refused(
                     f"{failure.sentence} {self._signature(model_name)}The request sent {sent}.", error.status()
@@ -168,6 +130,31 @@ class InferenceServerClient(tritonclient.http.InferenceServerClient):  # type: i
             raise unreachable(uri, error) from error
         return InferResult(succeeded(response), False)
 
+    def load_model(
+        self,
+        model_name: str,
+        headers: Mapping[str, Any] | None = None,
+        query_params: Mapping[str, Any] | None = None,
+        config: str | None = None,
+        files: Mapping[str, bytes] | None = None,
+    ) -> None:
+        """Have Triton load a model, as upstream's. It is loaded again when Triton was started anew.
+
+        Raises Refused for a model that there is not, or that cannot be loaded, Busy, Unreachable, TimedOut.
+        """
+        try:
+            super().load_model(model_name, headers, query_params, config, files)
+        except InferenceServerException as error:
+            raise not_loaded(model_name, error) from error
+        if self._is_of_service and self.wanted:
+            self.wanted.loaded(model_name, config, files)
+
+    def unload_model(self, model_name: str, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        """Have Triton unload a model, as upstream's."""
+        super().unload_model(model_name, *args, **kwargs)
+        if self._is_of_service and self.wanted:
+            self.wanted.unloaded(model_name)
+
     def _signature(self, model_name: str) -> str:
         try:
             metadata = self.get_model_metadata(model_name)
@@ -183,69 +170,43 @@ def in_place(tensor: Any, place: Place) -> Any:  # noqa: ANN401
     return made.set_shared_memory(place.region, place.size, place.offset)
 
 
-def unreachable(request_uri: str, error: Exception) -> ScoringError:
-    """Tell what it means that there was no answer at all."""
-    if isinstance(error, TimeoutError):
-        return TimedOut(f"Triton gave no answer to {request_uri} in time. Send less at once, or try again later.")
-    return Unreachable(f"No connection to Triton for {request_uri}: {error}. Try again shortly.")
+def address(url: str) -> str:
+    """Tell where a client is to look for Triton that a script makes for this URL."""
+    return InferenceServerClient.service_url if url in CUSTOMARY_URLS else url
 
 
-def explain(error: InferenceServerException) -> ScoringError:
-    """Tell what Triton's answer means to our client.
-
-    By its status; its 503 means several things, which only the text tells apart, and so does its 500 for a model whose
-    process has died. Source: Triton 2.51's dynamic batcher (core) and Python backend.
-    """
-    if isinstance(error, ScoringError):
-        return error
-    status = error.status() or ""
-    text = error.message()
-    if status == "503":
-        if "Exceeds maximum queue size" in text:
-            return QueueFull("The model's queue in Triton is full. Try again shortly.", status)
-        if "Request timeout expired" in text:
-            return QueueTimeout("The request waited too long in the model's queue in Triton. Try again later.", status)
-        return Busy(f"Triton does not take requests at the moment: {text}. Try again shortly.", status)
-    if DEAD_MODEL.search(text):
-        process.restart(text)
-        return Dead(f"A model's process in Triton has died: {text} Triton is started anew. Try again shortly.", status)
-    if status.startswith("4"):
-        return Refused(f"Triton refused the request: {text.rstrip('.')}.", status)
-    # The text of a Python-backend failure holds its traceback, so it goes to the log alone, as this failure's cause.
-    return Failed("Triton failed to answer. Check the logs for more info.", status)
+def not_loaded(model_name: str, error: InferenceServerException) -> Exception:
+    """Tell what it means that Triton did not load a model: its 500 is about the model, whose name the script gave."""
+    if error.status() != "500":
+        return explain(error)
+    return Refused(f"Triton cannot load model {model_name!r}: {error.message().rstrip('.')}.", error.status())
 
 
-@cache
+_policies: dict[tuple[str, str], tuple[bool, float]] = {}  # what takes_timeout() has told, and until when that holds
+
+
 def takes_timeout(model_name: str, model_version: str = "") -> bool:
     """Whether a request to this model may say how long it wants to wait in the model's queue.
 
+    A model that is loaded anew may have another policy, which is not told to anybody; so it is asked for now and then.
     Raises InferenceServerException when there is no such model, ConnectionError when Triton is not there.
     Source: Triton's model configuration extension, ModelQueuePolicy.
     """
+    model = model_name, model_version
+    now = monotonic()
+    known = _policies.get(model)
+    if known:
+        if now < known[1]:
+            return known[0]
+        _policies[model] = known[0], now + KNOWN_S  # for the others, while this one asks
     client = InferenceServerClient(InferenceServerClient.service_url)
     batching = client.get_model_config(model_name, model_version).get("dynamic_batching", {})
-    return bool(batching.get("default_queue_policy", {}).get("allow_timeout_override"))
+    takes = bool(batching.get("default_queue_policy", {}).get("allow_timeout_override"))
+    _policies[model] = takes, now + KNOWN_S
+    return takes
 
 
 def time_left_us() -> int | None:
     """Tell how many microseconds the scoring request has left, if this is part of one."""
     deadline = current.get()
     return max(int(deadline.left_s() * 1e6), 1) if deadline else None
-
-
-def hand_to_scripts(service_url: str | None, instance: str) -> None:
-    """Put our classes where scripts import them from: tritonclient.http, and tritonhttpclient, its name until 2021.
-
-    service_url: host:port of this service's Triton, or None when it runs without: the customary address stays.
-    instance: what the names of the memory shared with it begin with.
-    """
-    # Importing the old names warns, through a filter of their own that outdoes "ignore"; so they are recorded.
-    with warnings.catch_warnings(record=True):
-        import tritonclientutils  # type: ignore[import-untyped]  # noqa: F401
-        import tritonhttpclient  # type: ignore[import-untyped]
-    if service_url:
-        InferenceServerClient.service_url = service_url
-        Regions.instance = instance
-    for module in (tritonclient.http, tritonhttpclient):
-        module.InferenceServerClient, module.InferInput = InferenceServerClient, InferInput
-    tritonclient.http._client.InferResult = InferResult  # where upstream's infer() takes it from

@@ -6,14 +6,17 @@ from collections import defaultdict
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
+from urllib.parse import unquote
 
 import gevent
 import orjson
 from gevent.monkey import get_original
 from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
 
-from .. import forks
+from .. import forks, suspects
 from ..deadline import current, shielded
+from . import patience
+from .errors import says_dead
 from .turn import Turn
 
 READ, WRITE = 1, 2  # libev's
@@ -52,10 +55,21 @@ def succeeded(response: Response) -> Response:
     """Return the answer; raise what tritonclient makes of one that is a failure, InferenceServerException."""
     if response.status_code == 200:
         return response
+    raise InferenceServerException(_fault(response), str(response.status_code))
+
+
+def _fault(response: Response) -> str:
+    """Read what Triton says of a failure."""
     text = bytes(response.body).decode(errors="replace")
     with contextlib.suppress(orjson.JSONDecodeError, KeyError, TypeError):
-        text = orjson.loads(text)["error"]
-    raise InferenceServerException(text, str(response.status_code))
+        text = str(orjson.loads(text)["error"])
+    return text
+
+
+def _model(head: bytes) -> str:
+    """Tell which model a request is for, by its URI; none for one that is not a model's own."""
+    parts = head[: head.find(b" HTTP/1.1")].split(b"/")
+    return unquote(parts[3]) if parts[1:3] == [b"v2", b"models"] else ""
 
 
 class _Idle(_ThreadLocal):  # type: ignore[misc,valid-type]
@@ -214,6 +228,16 @@ class Connections:
 
         The timeout is that of the scoring request, where this is part of one and less is left of its time.
         """
+        if self._timeout > patience.LONG_S and (model := _model(head)):
+            with shielded(), patience.waiting(model, self._timeout):
+                response = self._in_time(head, *body)
+        else:
+            response = self._in_time(head, *body)
+        if response.status_code == 500 and says_dead("500", _fault(response)):
+            suspects.tell(_model(head))
+        return response
+
+    def _in_time(self, head: bytes, *body: bytes | memoryview) -> Response:
         deadline = current.get()
         if deadline is None:
             return self._call(self._timeout, head, *body)
@@ -289,3 +313,18 @@ class Connections:
                 return connection
             connection.close()
         return None
+
+
+class FreshConnections(Connections):
+    """A connection for each call. While Triton loads a model, it does not answer on most of those that it had before.
+
+    A load keeps a thread of Triton's HTTP server, and with it the connections of that thread.
+    """
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url, 60.0, 60.0)
+        self._idle = _Idle()
+
+    def _idle_one(self) -> None:
+        while self._idle.connections:
+            self._idle.connections.pop().close()

@@ -16,8 +16,9 @@ from tritonclient.utils import (  # type: ignore[import-untyped]
 )
 
 from ..casting import Misfit, cast
-from .client import InferenceServerClient, Refused, explain, takes_timeout, time_left_us, unreachable
+from .client import InferenceServerClient, takes_timeout, time_left_us
 from .connections import Connections, Response, succeeded
+from .errors import Refused, explain, unreachable
 from .shared_memory import Buffer, Place, regions
 
 HEADS = 256  # of requests kept, one for each combination of shapes and places; and of answers
@@ -50,7 +51,7 @@ class TritonModel:
         self._uri = f"/v2/models/{quote(name)}{f'/versions/{version}' if version else ''}/infer"
         self._connections = Connections(url)
         self._regions = regions(url)
-        self._takes_timeout = takes_timeout(name, version)
+        self._version = version
         self._heads: dict[tuple[Input, ...], bytes] = {}
 
     def __call__(self, **inputs: ArrayLike) -> dict[str, NDArray[Any]]:
@@ -98,13 +99,16 @@ class TritonModel:
     def _ask(self, inputs: Iterable[Input], *sent: Buffer) -> Response:
         """Send a request, with the tensors that are not in shared memory. Raises as __call__ does."""
         given = tuple(inputs)
-        head = self._head(given, time_left_us()) if self._takes_timeout else self._heads.get(given)
+        head = self._head(given, time_left_us()) if self._takes_timeout() else self._heads.get(given)
         if not head:
             head = self._keep(given, self._head(given, None))
         try:
             return succeeded(self._connections.call(head, *sent))
         except InferenceServerException as error:
             raise explain(error) from error
+
+    def _takes_timeout(self) -> bool:
+        return takes_timeout(self.name, self._version)
 
     def _refused(self, name: str, given: str) -> Refused:
         datatype, dims = self.inputs[name]

@@ -1,43 +1,47 @@
-"""Starting Triton anew, when it is up and yet of no use."""
+"""The process of this service's Triton: who it is, whether it has lost a child, and its end."""
 
 import logging
 import os
 import signal
 import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
-from time import time
 
 LOG = logging.getLogger("scoregate")
-PAUSE_S = 10.0  # between two restarts: a model that dies again and again does not take the others with it
+STUB = "triton_python_b"  # the Python backend's processes, by the 15 letters that the kernel keeps of their name
 
 
 def process_id() -> str:
-    """Tell the process id of this service's Triton; empty for one that is not ours."""
-    return _pid_file().read_text() if _pid_file().exists() else ""
+    """Tell the process id of this service's Triton, which its launcher leaves in a file; empty for one not ours."""
+    with suppress(FileNotFoundError):
+        return Path(tempfile.gettempdir(), "triton.pid").read_text()
+    return ""
+
+
+def has_lost_a_stub() -> bool:
+    """Whether the process of a model has died. Triton leaves it unburied, a zombie, until the model is unloaded."""
+    return "Z" in _stubs(process_id())
 
 
 def restart(reason: str) -> bool:
-    """Kill this service's Triton; supervisord starts it again. Once, however many requests and workers find out.
+    """Kill this service's Triton; supervisord starts it again. Returns whether there was one to kill.
 
-    The launcher leaves Triton's pid in a file. It is killed outright, since it would wait for the dead model; the
-    processes of the others notice and end. Returns whether a restart is under way: none is if the last was a moment
-    ago, or if this Triton is not ours.
+    It is killed outright, since it would wait for the dead model; the processes of the others notice and end.
     """
-    pid = _pid_file()
-    done = pid.with_name("triton-restarted")
     try:
-        if done.exists():
-            if done.stat().st_mtime > pid.stat().st_mtime:
-                return True  # by another request
-            if time() - done.stat().st_mtime < PAUSE_S:
-                return False
-        done.touch()
-        os.kill(int(pid.read_text()), signal.SIGKILL)
-    except (FileNotFoundError, ProcessLookupError):  # a Triton that is not ours, or that died by itself
+        os.kill(int(process_id()), signal.SIGKILL)
+    except (ValueError, ProcessLookupError):  # a Triton that is not ours, or that died by itself
         return False
     LOG.error("Triton is started anew: %s", reason)
     return True
 
 
-def _pid_file() -> Path:
-    return Path(tempfile.gettempdir(), "triton.pid")
+def _stubs(triton: str) -> Iterator[str]:
+    """Tell the state of each stub of Triton's. Source: Linux, proc_pid_stat(5)."""
+    for directory in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has just ended
+            name, _, rest = (directory / "stat").read_text().partition("(")[2].rpartition(")")
+            state, parent, *_ = rest.split()
+            if name == STUB and parent == triton:
+                yield state

@@ -1,24 +1,33 @@
 """What entry scripts give infer() and get from it: tritonclient's InferInput and InferResult, with fewer copies."""
 
+import logging
 from typing import Any, Self
 
+import gevent
 import numpy as np
 import orjson
 import tritonclient.http  # type: ignore[import-untyped]
 from numpy.typing import NDArray
+from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
 
 from .connections import Response
+from .errors import Refused, TimedOut, explain
 from .shared_memory import LARGE_BYTES
+
+LOG = logging.getLogger("scoregate")
 
 
 class InferInput(tritonclient.http.InferInput):  # type: ignore[misc]
     """tritonclient.http.InferInput, which does not copy a large array that cannot change."""
 
     def set_data_from_numpy(self, input_tensor: NDArray[Any], binary_data: bool = True) -> Self:
-        """Set the tensor's data, as upstream does. Raises InferenceServerException for another dtype or shape."""
+        """Set the tensor's data, as upstream does. Raises Refused for another dtype or shape."""
         if isinstance(input_tensor, np.ndarray) and input_tensor.nbytes > LARGE_BYTES and _is_of_bytes(input_tensor):
             input_tensor = input_tensor.view(_OfBytes)
-        super().set_data_from_numpy(input_tensor, binary_data)
+        try:
+            super().set_data_from_numpy(input_tensor, binary_data)
+        except InferenceServerException as error:
+            raise Refused(f"Input {self.name()!r} does not take this: {error.message().rstrip('.')}.") from error
         return self
 
 
@@ -59,3 +68,31 @@ class InferResult(tritonclient.http.InferResult):  # type: ignore[misc]
             if size is not None:
                 self._output_name_to_buffer_map[output["name"]] = start
                 start += size
+
+    def as_numpy(self, name: str) -> Any:  # noqa: ANN401 - upstream's
+        """Make an array of an output, or None, which is logged, if there is no output of that name."""
+        array = super().as_numpy(name)
+        if array is None:
+            there = ", ".join(repr(each["name"]) for each in self._result.get("outputs") or ()) or "none"
+            LOG.warning(
+                "as_numpy(%r) is None: model %r has answered with these outputs: %s",
+                name,
+                self._result.get("model_name"),
+                there,
+            )
+        return array
+
+
+class InferAsyncRequest(tritonclient.http.InferAsyncRequest):  # type: ignore[misc]
+    """tritonclient.http.InferAsyncRequest, which fails as infer() does."""
+
+    def get_result(self, block: bool = True, timeout: float | None = None) -> InferResult:
+        """Wait for the result, as upstream does."""
+        try:
+            return super().get_result(block, timeout)  # type: ignore[no-any-return]
+        except InferenceServerException as error:
+            if isinstance(error.__context__, gevent.Timeout):
+                raise TimedOut(
+                    f"Triton gave no answer in {timeout} s. Send less at once, or try again later."
+                ) from error
+            raise explain(error) from error

@@ -100,8 +100,7 @@ GROUP = Group(
         ),
         rule(
             "`GET /health/ready` answers 200 when a request could be scored now: `init()` is done and Triton serves "
-            "every "
-            "model.",
+            "every model that it served before.",
             Case("ready", PLAIN, get("/health/ready"), answers_only("ready"), theirs=NO_ROUTE),
             theirs="404, no such route.",
         ),

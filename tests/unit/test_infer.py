@@ -2,10 +2,12 @@
 
 import json
 
+import gevent
 import numpy as np
 import pytest
-from scoregate.triton.client import InferenceServerClient, Refused
+from scoregate.triton.client import KNOWN_S, InferenceServerClient, takes_timeout
 from scoregate.triton.connections import Response
+from scoregate.triton.errors import Dead, Failed, Refused, TimedOut, Unsupported, explain
 from scoregate.triton.tensors import InferInput
 from tritonclient.http import InferRequestedOutput
 from tritonclient.utils import InferenceServerException
@@ -126,6 +128,45 @@ def test_a_verbose_client_prints(made, capsys):
     client, _ = made(verbose=True)
     client.infer("m", PLAIN["one input"][1])
     assert "POST /v2/models/m/infer" in capsys.readouterr().out
+
+
+def test_a_queue_policy_is_not_remembered_for_long(monkeypatch):
+    now, policy = 0.0, {}
+    monkeypatch.setattr("scoregate.triton.client.monotonic", lambda: now)
+    monkeypatch.setattr(
+        InferenceServerClient,
+        "get_model_config",
+        lambda *_: {"dynamic_batching": {"default_queue_policy": policy}},
+    )
+    assert not takes_timeout("its policy changes")
+    policy["allow_timeout_override"] = True
+    assert not takes_timeout("its policy changes")
+    now = KNOWN_S
+    assert takes_timeout("its policy changes")
+
+
+def test_a_result_that_does_not_come_in_time_is_told_as_that(made, monkeypatch):
+    client, _ = made()
+    monkeypatch.setattr(client._client_stub, "call", lambda *_: gevent.sleep(60))
+    with pytest.raises(TimedOut):
+        client.async_infer("m", PLAIN["one input"][1]).get_result(timeout=0.01)
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "failure"),
+    [
+        ("500", "Stub process 'm_0_0' is not healthy.", Dead),
+        ("500", "in ensemble 'e', Stub process 'm_0_0' is not healthy.", Dead),
+        ("500", "Stub process is not healthy.", Dead),
+        ("500", "no model is called Stub process 'm_0_0' is not healthy.", Failed),
+        ("400", "Stub process 'm_0_0' is not healthy.", Refused),
+        ("404", "Request for unknown model: 'Stub process 'x' is not healthy.' is not found", Refused),
+        ("501", "HTTP end point doesn't support models with decoupled transaction policy", Unsupported),
+        (None, "model version must be a string", Refused),
+    ],
+)
+def test_what_a_failure_means_is_told_by_its_status_first(status, text, failure):
+    assert type(explain(InferenceServerException(text, status))) is failure
 
 
 @pytest.mark.parametrize("body", [b'{"error":"no such thing"}', b"no JSON"])

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 import tritonclient.http
-from scoregate.triton.client import hand_to_scripts
+from scoregate.triton import hand_to_scripts
 from scoregate.triton.connections import Response
 from scoregate.triton.tensors import InferInput, InferResult
 from tritonclient.utils import InferenceServerException, serialize_byte_tensor
@@ -103,7 +103,7 @@ def test_an_input_refuses_what_tritonclient_refuses(array):
         with pytest.raises(InferenceServerException) as error:
             made("x", [150_000], "FP32").set_data_from_numpy(array)
         told.append(error.value.message())
-    assert told[0] == told[1]
+    assert told[1] in told[0]
 
 
 def test_they_are_what_scripts_get(monkeypatch):
