@@ -58,6 +58,12 @@ def test_coroutines_ask_triton_side_by_side(asynchronous):
     assert seconds < 2, "one after another they take 3.2 s"
 
 
+def test_a_coroutine_asks_triton_with_its_asyncio_client(asynchronous):
+    answers = at_once(asynchronous.score, [{"do": "aio", "row": [number, 1, 1]} for number in range(8)])
+    assert answers == [[[number + 2.0]] for number in range(8)]
+    assert asynchronous.score({"do": "aio", "model": "unheard", "row": [1, 1, 1]}).json()["code"] == "triton_refused"
+
+
 def test_a_coroutine_that_raises_or_waits_too_long_is_a_500(asynchronous):
     assert status_and_message(asynchronous.score({"do": "fail"}))[1].startswith("An unexpected error occurred in scor")
     asynchronous.wait_log("LookupError: of the script")

@@ -5,12 +5,13 @@ import json
 import gevent
 import numpy as np
 import pytest
+from scoregate.triton import hand_to_scripts
 from scoregate.triton.client import KNOWN_S, InferenceServerClient, takes_timeout
 from scoregate.triton.connections import Response
 from scoregate.triton.errors import Dead, Failed, Refused, TimedOut, Unsupported, explain
 from scoregate.triton.tensors import InferInput
 from tritonclient.http import InferRequestedOutput
-from tritonclient.utils import InferenceServerException
+from tritonclient.utils import InferenceServerException, serialize_byte_tensor
 
 Upstream = InferenceServerClient.__base__
 
@@ -128,6 +129,35 @@ def test_a_verbose_client_prints(made, capsys):
     client, _ = made(verbose=True)
     client.infer("m", PLAIN["one input"][1])
     assert "POST /v2/models/m/infer" in capsys.readouterr().out
+
+
+def test_the_old_name_gives_what_it_gave(monkeypatch):
+    """Texts as numpy.bytes_ and arrays that can be written to, as tritonclient gave them until 2.7."""
+    hand_to_scripts(None, "test")
+    import tritonhttpclient
+
+    texts, numbers = serialize_byte_tensor(TEXTS).item(), NUMBERS.tobytes()
+    outputs = [
+        {"name": "t", "datatype": "BYTES", "shape": [3, 1], "parameters": {"binary_data_size": len(texts)}},
+        {"name": "n", "datatype": "FP32", "shape": [2, 3], "parameters": {"binary_data_size": len(numbers)}},
+        {"name": "j", "datatype": "BYTES", "shape": [1], "data": ["in JSON"]},
+    ]
+    header = json.dumps({"model_name": "m", "outputs": outputs}).encode()
+    client = tritonhttpclient.InferenceServerClient("localhost:8000")
+    recorder = Recorder(200, header + texts + numbers)
+    recorder.answer[1]["inference-header-content-length"] = str(len(header))
+    monkeypatch.setattr(client._client_stub, "call", recorder.call)
+    monkeypatch.setattr("scoregate.triton.client.takes_timeout", lambda *_: False)
+    asked = [("m", [tensor("n", NUMBERS, "FP32")])]
+    for result in (client.infer(*asked[0]), client.async_infer(*asked[0]).get_result()):
+        assert isinstance(result, tritonhttpclient.InferResult)
+        got = result.as_numpy("t")
+        assert (got.dtype.type, got.tolist()) == (np.bytes_, [[b"a"], [b""], ["é".encode()]])
+        got = result.as_numpy("n")
+        got[0, 0] = 7
+        assert got.tolist() == [[7, 1, 2], [3, 4, 5]]
+        assert result.as_numpy("j").tolist() == ["in JSON"]
+        assert result.as_numpy("nosuch") is None
 
 
 def test_a_queue_policy_is_not_remembered_for_long(monkeypatch):

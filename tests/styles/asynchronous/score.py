@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import tritonclient.http as httpclient
+import tritonclient.http.aio as aioclient
 
 
 def init():
@@ -12,11 +13,13 @@ def init():
     client = httpclient.InferenceServerClient("localhost:8000")
 
 
-def ask(row):
+def tensor_of(row):
     rows = np.array([row], dtype=np.float32)
-    tensor = httpclient.InferInput("rows", rows.shape, "FP32")
-    tensor.set_data_from_numpy(rows)
-    return client.infer("sleepy", [tensor]).as_numpy("total")
+    return httpclient.InferInput("rows", rows.shape, "FP32").set_data_from_numpy(rows)
+
+
+def ask(row):
+    return client.infer("sleepy", [tensor_of(row)]).as_numpy("total")
 
 
 async def run(data):
@@ -32,4 +35,8 @@ async def run(data):
         raise LookupError("of the script")
     if asked["do"] == "infer":
         return await asyncio.to_thread(ask, asked["row"])
+    if asked["do"] == "aio":
+        async with aioclient.InferenceServerClient("localhost:8000") as aio:
+            result = await aio.infer(asked.get("model", "sleepy"), [tensor_of(asked["row"])])
+        return result.as_numpy("total")
     return asked["do"]

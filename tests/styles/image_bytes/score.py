@@ -63,7 +63,10 @@ def run(request):
     answer = triton.infer(MODEL, [image], request_id="0", model_version="1", outputs=[ranking])
 
     rows = []
-    for entry in answer.as_numpy(spec["output"]).flatten():
-        value, index, label = entry.decode().split(":")
+    ranked = answer.as_numpy(spec["output"])
+    for entry in ranked.flatten():
+        # As in the samples of 2020. A text of a later tritonclient is a bytes object, which has no split(str).
+        text = "".join(chr(letter) for letter in entry) if ranked.dtype.type == np.bytes_ else entry
+        value, index, label = text.split(":")
         rows.append(f"<li>{label} ({index}): {float(value):.2f}</li>")
     return AMLResponse(f"<ol>{''.join(rows)}</ol>", 200)
