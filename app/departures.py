@@ -27,6 +27,7 @@ class Connection(Protocol):
 
     client: socket
     is_gone: bool
+    is_let_go: bool
 
 
 class Departures:
@@ -47,7 +48,8 @@ class Departures:
         waiting = {}
         for deadline in self._deadlines.under_way():
             connection = self._connections.get(deadline.greenlet)
-            if connection and deadline.doing in ENDED_WHILE:
+            # Where this worker has closed its own half, the kernel says the same as where the caller has closed theirs.
+            if connection and not connection.is_let_go and deadline.doing in ENDED_WHILE:
                 waiting[connection.client.fileno()] = deadline, connection
         for file in waiting:
             poll.register(file, select.POLLRDHUP)  # also where what the caller sent ahead is not read yet

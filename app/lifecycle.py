@@ -16,6 +16,8 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from . import forks
+
 VARIABLE = "SCOREGATE_LIFECYCLE"  # names the file in the environment of supervisord's programs
 MEMORY_NAME = "scoregate-lifecycle"
 MOST_WORKERS = 8192  # at one moment: of WORKER_COUNT=1024, also those that a reload replaces
@@ -146,6 +148,7 @@ class Lifecycle:
                 os.close(file)
                 return False
             self._prober = file
+            forks.in_child(lambda: os.close(file))  # it would hold the lock when this worker has ended
         return True
 
     def fault_is_new(self) -> bool:

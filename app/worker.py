@@ -82,16 +82,18 @@ class _Connection:
     """A caller's connection.
 
     waits_since: when the wait for a request began, None while one is served. unread: what came that was no plain
-    request, and is Gunicorn's to read. is_gone: whether the caller has closed it, or its half of it.
+    request, and is Gunicorn's to read. is_gone: whether the caller has closed it, or its half of it. is_let_go: whether
+    this worker has closed its own half, and reads no more than what has come.
     """
 
-    __slots__ = ("client", "is_gone", "unread", "waits_since")
+    __slots__ = ("client", "is_gone", "is_let_go", "unread", "waits_since")
 
     def __init__(self, client: socket.socket) -> None:
         self.client = client
         self.waits_since: float | None = None
         self.unread = b""
         self.is_gone = False
+        self.is_let_go = False
 
 
 class Worker(GeventWorker):
@@ -202,6 +204,7 @@ class Worker(GeventWorker):
             if greenlet in late_bodies if waits is None else waits < earliest:
                 # Whoever waits reads to the end now, but first what has come in the meantime. The system's
                 # own shutdown: gevent's breaks the wait off, and that of an encrypted socket forgets its keys.
+                connection.is_let_go = True
                 with suppress(OSError), _Socket(fileno=os.dup(connection.client.fileno())) as same:
                     same.shutdown(socket.SHUT_RD)
 
