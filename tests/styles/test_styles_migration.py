@@ -59,7 +59,7 @@ def test_the_guides_endpoint_answers_what_the_guide_asks(endpoint, ask):
 def test_the_guide_names_the_folders_and_settings_that_its_reader_has(endpoint):
     log = endpoint.log.read_text()
     assert "2 worker(s)" in log
-    assert re.search(r"^  iris +1 +READY$", log, re.M)
+    assert re.search(r"^    iris +1 +READY$", log, re.M)
 
 
 PACKAGE = "scoregate_styles_words"
