@@ -28,12 +28,12 @@ WORKDIR /scoregate
 USER 1000
 EXPOSE 5001
 STOPSIGNAL SIGTERM
-HEALTHCHECK --start-period=5m --interval=10s --timeout=5s CMD ["python3", "-m", "scoregate.healthcheck"]
+HEALTHCHECK --start-period=5m --interval=10s --timeout=5s CMD ["python3", "-m", "scoregate.cli.healthcheck"]
 LABEL org.opencontainers.image.title="Scoregate (CPU)" \
       org.opencontainers.image.description="Gunicorn in front of NVIDIA Triton: POST /score runs your score.py" \
       org.opencontainers.image.licenses="MIT"
 # Process 1 gets no signal that it has no handler for: without the trap, a stop would wait for an installation.
-CMD ["sh", "-c", "trap 'kill $!; exit 143' TERM; python3 -m scoregate.requirements & wait $! && exec python3 -m scoregate.supervisord -c supervisord.conf"]
+CMD ["sh", "-c", "trap 'kill $!; exit 143' TERM; python3 -m scoregate.cli.requirements & wait $! && exec python3 -m scoregate.cli.serve -c supervisord.conf"]
 
 FROM ${TRITON_IMAGE}
 # Ubuntu's pip wants to be told that this Python is nobody else's.
@@ -58,11 +58,11 @@ WORKDIR /scoregate
 USER 1000
 EXPOSE 5001
 STOPSIGNAL SIGTERM
-HEALTHCHECK --start-period=5m --interval=10s --timeout=5s CMD ["python3", "-m", "scoregate.healthcheck"]
+HEALTHCHECK --start-period=5m --interval=10s --timeout=5s CMD ["python3", "-m", "scoregate.cli.healthcheck"]
 LABEL org.opencontainers.image.title="Scoregate" \
       org.opencontainers.image.description="Gunicorn in front of NVIDIA Triton: POST /score runs your score.py" \
       org.opencontainers.image.licenses="MIT"
 # NVIDIA's entry point prints a page about drivers; supervisord is process 1 instead.
 ENTRYPOINT []
 # Process 1 gets no signal that it has no handler for: without the trap, a stop would wait for an installation.
-CMD ["sh", "-c", "trap 'kill $!; exit 143' TERM; python3 -m scoregate.requirements & wait $! && exec python3 -m scoregate.supervisord -c supervisord.conf"]
+CMD ["sh", "-c", "trap 'kill $!; exit 143' TERM; python3 -m scoregate.cli.requirements & wait $! && exec python3 -m scoregate.cli.serve -c supervisord.conf"]

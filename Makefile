@@ -8,9 +8,9 @@ in_root := @cd "$(root)" &&
 .PHONY: run image image-cpu docker-run reload smoke sbom test contract bench bench-quick chaos install install-dev fmt pin
 
 run: install
-	$(in_root) .venv/bin/python -m scoregate.requirements
+	$(in_root) .venv/bin/python -m scoregate.cli.requirements
 	@echo "Starting Triton and Gunicorn; Ctrl-C stops them"
-	$(in_root) exec .venv/bin/python -m scoregate.supervisord -c supervisord.conf
+	$(in_root) exec .venv/bin/python -m scoregate.cli.serve -c supervisord.conf
 
 # Load score.py anew in the service on HOST (0.0.0.0) and PORT (5001), without losing a request.
 reload:
@@ -40,10 +40,11 @@ sbom: install
 	$(in_root) $(PYTHON) -m venv .venv-sbom && .venv-sbom/bin/python -m pip install --quiet cyclonedx-bom==7.5.0
 	$(in_root) .venv-sbom/bin/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml -o sbom.cdx.json .venv/bin/python
 
-# Lint, types, and every test, real servers included.
+# Lint, types, the rooms of app/ and who may import whom, and every test, real servers included.
 test: install-dev
 	$(in_root) .venv/bin/ruff check && .venv/bin/ruff format --check
 	$(in_root) .venv/bin/mypy
+	$(in_root) .venv/bin/lint-imports
 	$(in_root) .venv/bin/pytest $(ARGS)
 
 # The rules of docs/api.md, held against this server and against Azure ML's own, with a table of both.

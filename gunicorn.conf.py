@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from gevent import monkey
-from scoregate import announcement, keys, log
-from scoregate.balance import Count
+from scoregate.health import ready_banner
+from scoregate.server.connection_share import Count
 from scoregate.settings import SettingError, Settings
+from scoregate.telemetry import log
+from scoregate.web import auth
 
 try:
     settings = Settings.from_environ(os.environ)
@@ -19,7 +21,7 @@ except SettingError as error:
     sys.exit(str(error))
 
 wsgi_app = "scoregate.application:create_app()"
-worker_class = "scoregate.worker.Worker"
+worker_class = "scoregate.server.worker.Worker"
 ports = [settings.port, *([settings.health_port] if settings.separate_health_endpoint else [])]
 bind = [f"[{settings.host}]:{port}" if ":" in settings.host else f"{settings.host}:{port}" for port in ports]
 if settings.tls_cert_file:
@@ -32,7 +34,7 @@ timeout = settings.worker_timeout_s
 graceful_timeout = settings.stop_s
 
 keepalive = 1  # on; for how long is the worker's
-# Places enough for the idle keep-alive connections of load balancers, and files to go with them.
+# Admission enough for the idle keep-alive connections of load balancers, and files to go with them.
 worker_connections = 10_000
 _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
 resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
@@ -41,7 +43,7 @@ http_parser = "python"  # where gunicorn_h1c is installed, "auto" takes it: no f
 forwarder_headers = ""  # a SCRIPT_NAME header of a caller on this machine, such as a sidecar, would change the path
 control_socket_disable = True  # its default place is $HOME, which a container's user may not have
 log.configure(settings.log_level)
-logger_class = "scoregate.log.GunicornLogger"
+logger_class = "scoregate.server.gunicorn_log.GunicornLogger"
 
 # The processes' metric files, none of a master that died before this one. prometheus_client reads the variable when it
 # is imported, so it is set before that.
@@ -51,12 +53,12 @@ os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics_directory)
 started_in = Path.cwd()
 
 
-def on_starting(arbiter: Any) -> None:  # noqa: ANN401 - our Arbiter
+def on_starting(master: Any) -> None:  # noqa: ANN401 - our Master
     """Give the master the keys that its workers begin with."""
-    arbiter.keys = keys.key_ring(tuple(settings.auth_keys), settings.auth_keys_file)
+    master.keys = auth.key_ring(tuple(settings.auth_keys), settings.auth_keys_file)
 
 
-def pre_fork(server: Any, worker: Any) -> None:  # noqa: ANN401 - our Arbiter and Worker
+def pre_fork(server: Any, worker: Any) -> None:  # noqa: ANN401 - our Master and Worker
     """Give a new worker a place among those that share the connections."""
     worker.count = Count(each.count for each in server.WORKERS.values())
 
@@ -73,7 +75,7 @@ def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - our Worker
         prober.start()
 
 
-def worker_exit(_: Any, worker: Any) -> None:  # noqa: ANN401 - our Arbiter and Worker
+def worker_exit(_: Any, worker: Any) -> None:  # noqa: ANN401 - our Master and Worker
     """Let the script clean up, if its worker got as far as to load it."""
     if app := getattr(worker, "wsgi", None):
         app.extensions["say_farewell"]()
@@ -81,6 +83,6 @@ def worker_exit(_: Any, worker: Any) -> None:  # noqa: ANN401 - our Arbiter and 
 
 def announce(models: Any) -> None:  # noqa: ANN401 - list[ModelState], whose module may only be imported in a worker
     """Tell in the log that the service is ready."""
-    logging.getLogger("scoregate").info("%s", announcement.ready(settings, models, started_in))
-    if warning := announcement.open_to_all(settings):
+    logging.getLogger("scoregate").info("%s", ready_banner.ready(settings, models, started_in))
+    if warning := ready_banner.open_to_all(settings):
         logging.getLogger("scoregate").warning("%s", warning)

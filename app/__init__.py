@@ -7,7 +7,7 @@ load what belongs into a worker after gevent has patched the standard library.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .body import Body
+    from .script.body import Body
     from .triton import TritonModel
 
 __all__ = ["Body", "TritonModel"]
@@ -16,7 +16,7 @@ __all__ = ["Body", "TritonModel"]
 def __getattr__(name: str) -> Any:  # noqa: ANN401
     """Import what entry scripts use when one does. Source: PEP 562."""
     if name == "Body":
-        from .body import Body
+        from .script.body import Body
 
         return Body
     if name == "TritonModel":

@@ -6,21 +6,23 @@ from importlib.metadata import version
 from flask import Flask
 from flask_cors import CORS
 
-from . import azure_names, event_loops, fast_json, log, signals
-from .alarm import AlarmClock
-from .entry_script import EntryScript, EntryScriptError
-from .interruption import Stacks
-from .keys import Keys
-from .lifecycle import Lifecycle
-from .metrics import Metrics
-from .openapi import ApiDocuments
-from .prober import Prober
-from .readiness import Readiness, end_worker
-from .routes import routes
-from .scoring import Scoring, Shortcut
+from .eventloop.alarm import AlarmClock
+from .eventloop.interruption import Stacks
+from .health.lifecycle import Lifecycle
+from .health.model_prober import Prober
+from .health.readiness import Readiness, end_worker
+from .scoring.pipeline import Scoring
+from .script import alterations
+from .script.entry_script import EntryScript, EntryScriptError
+from .server.untaken import Untaken
 from .settings import Settings
-from .triton import TritonServer, hand_to_scripts
-from .untaken import Untaken
+from .telemetry import log
+from .telemetry.metrics import Metrics
+from .triton import TritonServer
+from .web.auth import Keys
+from .web.openapi import ApiDocuments
+from .web.routes import routes
+from .web.wsgi import FastScore
 
 
 def create_app() -> Flask:
@@ -33,13 +35,9 @@ def create_app() -> Flask:
     log.configure_as_in(settings.app_root)
     lifecycle = Lifecycle()
     triton = TritonServer(settings) if settings.triton else None
-    hand_to_scripts(triton, settings.instance)
-    azure_names.install(settings.model_dir, settings.app_root)
-    fast_json.hand_to_scripts()
     stacks = Stacks(settings.script_directories)
     clock = AlarmClock(stacks)
-    event_loops.hand_to_scripts(stacks)
-    say_farewell = signals.hand_to_scripts(clock)
+    say_farewell = alterations.install(settings, triton, stacks, clock)
     try:
         script = EntryScript(settings)
         documents = ApiDocuments(script, settings)
@@ -49,7 +47,7 @@ def create_app() -> Flask:
     keys = Keys(settings, preflight=bool(settings.cors_origins) and not script.takes_request)
     counters = Metrics()
     untaken = Untaken()
-    scoring = Scoring(script, readiness, counters, untaken, settings, clock)
+    scoring = Scoring(script, readiness, counters, untaken.require_room, settings, clock)
     server_version = f"scoregate/{version('scoregate')}" if settings.server_version_header else None
 
     app = Flask(__name__, static_folder=None)
@@ -59,7 +57,7 @@ def create_app() -> Flask:
         CORS(app, methods=["GET", "POST"], origins=settings.cors_origins)
     elif not script.uses_flask:
         # Flask documents this as the way to put something in front.
-        app.wsgi_app = Shortcut(app.wsgi_app, scoring, keys, counters, server_version)  # type: ignore[method-assign]
+        app.wsgi_app = FastScore(app.wsgi_app, scoring, keys, counters, server_version)  # type: ignore[method-assign]
     app.extensions["lifecycle"] = lifecycle
     app.extensions["readiness"] = readiness
     app.extensions["metrics"] = counters

@@ -1,10 +1,6 @@
-"""The failures a client can see, each with its HTTP status and code, and how they are answered."""
+"""The failures a client can see, each with its HTTP status and code."""
 
-import json
-from typing import Any, ClassVar
-
-from werkzeug.http import HTTP_STATUS_CODES
-from werkzeug.wrappers import Response
+from typing import ClassVar
 
 
 class ScoringError(Exception):
@@ -103,6 +99,10 @@ class ScriptFailed(ScoringError):
     in_run = True
 
 
+class ScriptExits(ScriptFailed):
+    """run() raised SystemExit: the answer is that of any failure, and the worker is replaced."""
+
+
 class ScoringTimeout(ScriptFailed):
     """The request took longer than SCORING_TIMEOUT_MS."""
 
@@ -181,27 +181,3 @@ class TritonBusy(ScoringError):
     code = "triton_queue_full"
     in_run = True
     retry_after_s = 1
-
-
-def code_of(status: int) -> str:
-    """Name a failure that is of no class of ours after its status: 404 is not_found."""
-    return ScoringError.code if status == ScoringError.status else HTTP_STATUS_CODES[status].lower().replace(" ", "_")
-
-
-def body(message: str, code: str, request_id: str, detail: str = "") -> str:
-    """Write the JSON body of a failure."""
-    members: dict[str, Any] = {"message": message, "code": code, "request_id": request_id}
-    if detail:
-        members["detail"] = detail
-    return json.dumps(members)
-
-
-def answer(error: ScoringError, request_id: str) -> Response:
-    """Make the response to a failure."""
-    text = body(error.sentence, error.code, request_id, error.detail)
-    response = Response(text, error.status, content_type="application/json")
-    response.headers.update(error.headers)
-    response.headers["x-ms-run-function-failed"] = str(error.in_run)
-    if error.retry_after_s is not None:
-        response.headers["Retry-After"] = str(error.retry_after_s)
-    return response

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import product
 
-from rich.progress import (  # type: ignore[import-not-found]
+from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,

@@ -49,7 +49,7 @@ class Service:
         self.url = f"http://{ports.get('HOST', '127.0.0.1')}:{ports['PORT']}"
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "scoregate.supervisord", "-c", "supervisord.conf"],
+                [sys.executable, "-m", "scoregate.cli.serve", "-c", "supervisord.conf"],
                 cwd=ROOT,
                 env=os.environ | ports,
                 stdin=subprocess.DEVNULL,

@@ -10,7 +10,8 @@ import threading
 
 import pytest
 import requests
-from scoregate import announcement, supervisord
+from scoregate.cli import serve as supervisord
+from scoregate.health import ready_banner as announcement
 from scoregate.settings import SettingError, Settings
 from service import ROOT
 
@@ -73,7 +74,7 @@ def test_a_proxy_in_the_environment_does_not_touch_loopback(everywhere):
     assert re.search(r"^nv_inference_count", page, re.MULTILINE)
     assert "scoregate_triton_up 1" in page
     here = {"HOST": "::", "PORT": everywhere.port}
-    assert command("-m", "scoregate.healthcheck", **here) == (0, "")
+    assert command("-m", "scoregate.cli.healthcheck", **here) == (0, "")
     code, told = command("examples/client/smoke.py", **here)
     assert (code, told.count("ok  ")) == (0, 5), told
     code, told = command("examples/client/smoke.py", f"http://localhost:{everywhere.port}")
@@ -81,8 +82,8 @@ def test_a_proxy_in_the_environment_does_not_touch_loopback(everywhere):
 
 
 def test_a_health_check_tells_why(on_loopback):
-    assert command("-m", "scoregate.healthcheck", HOST="[::1]", PORT=on_loopback.port) == (0, "")
-    code, told = command("-m", "scoregate.healthcheck", HOST="127.0.0.1", PORT=on_loopback.port)
+    assert command("-m", "scoregate.cli.healthcheck", HOST="[::1]", PORT=on_loopback.port) == (0, "")
+    code, told = command("-m", "scoregate.cli.healthcheck", HOST="127.0.0.1", PORT=on_loopback.port)
     assert (code, told) == (1, "[Errno 111] Connection refused\n")
 
 
@@ -110,7 +111,7 @@ def test_the_health_check_asks_where_the_service_listens(host, listens):
     server = type("", (http.server.HTTPServer,), {"address_family": family})((listens, 0), Ready)
     threading.Thread(target=server.serve_forever, args=(0.05,)).start()
     try:
-        assert command("-m", "scoregate.healthcheck", HOST=host, PORT=server.server_port)[0] == 0
+        assert command("-m", "scoregate.cli.healthcheck", HOST=host, PORT=server.server_port)[0] == 0
     finally:
         server.shutdown()
         server.server_close()

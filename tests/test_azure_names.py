@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from scoregate import azure_names, supervisord
+from scoregate.cli import serve as supervisord
+from scoregate.script import azure_names
 from scoregate.settings import Settings
 from service import ROOT
 
@@ -51,7 +52,7 @@ def installed(tmp_path_factory):
 
 @pytest.mark.parametrize("package", ["azureml-contrib-services", "azureml-inference-server-http", "azureml-core", None])
 def test_the_names_are_ours_beside_each_package(installed, package):
-    install = "import pathlib, scoregate.azure_names as it; it.install(pathlib.Path('.'), pathlib.Path('.'))\n"
+    install = "import pathlib, scoregate.script.azure_names as it; it.install(pathlib.Path('.'), pathlib.Path('.'))\n"
     env = os.environ | {"PYTHONPATH": installed.get(package, "")}
     done = subprocess.run([sys.executable, "-c", install + SCRIPT], env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -76,7 +76,7 @@ def test_nothing_but_tmp_has_to_be_writable(tmp_path):
         "TRITON_METRICS_PORT": str(metrics_port),
         "DRAIN_SECONDS": "0",
     }
-    command = [sys.executable, "-B", "-m", "scoregate.supervisord", "-c", "supervisord.conf"]
+    command = [sys.executable, "-B", "-m", "scoregate.cli.serve", "-c", "supervisord.conf"]
     with (tmp_path / "log").open("wb") as log:
         service = subprocess.Popen(
             ["unshare", "--mount", "--propagation=private", "sh", "-c", READ_ONLY, "sh", *command],

@@ -24,7 +24,7 @@ def script(tmp_path):
 
 
 def status(service: Service) -> str:
-    command = [sys.executable, "-m", "scoregate.supervisord", "status"]
+    command = [sys.executable, "-m", "scoregate.cli.serve", "status"]
     return subprocess.run(command, cwd=ROOT, env=os.environ | service.env, capture_output=True, text=True).stdout
 
 

@@ -18,7 +18,7 @@ def example(start):
     def answer(name: str, **env: str) -> object:
         env = {"ENTRY_SCRIPT": f"examples/{name}/score.py", **env}
         # What `make run` does first: the requirements.txt beside the script.
-        subprocess.run([sys.executable, "-m", "scoregate.requirements"], cwd=ROOT, env=os.environ | env, check=True)
+        subprocess.run([sys.executable, "-m", "scoregate.cli.requirements"], cwd=ROOT, env=os.environ | env, check=True)
         reply = start(**env).wait_ready().score((EXAMPLES / name / "request.json").read_bytes())
         assert reply.status_code == 200, reply.text
         return reply.json()

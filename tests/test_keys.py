@@ -127,15 +127,15 @@ def test_a_changed_file_is_taken_up_without_restart(start, tmp_path):
         assert always("old-and-long-enough", 401)
         assert (status("new"), status("")) == (200, 401)
     replace("correct horse battery\nanother\n")
-    service.wait_log(f"ERROR [{service.children('scoregate.arbiter')[0]}]")
+    service.wait_log(f"ERROR [{service.children('scoregate.server.master')[0]}]")
     for key in ("correct", "horse", "battery", "correct horse battery", "another"):
         assert always(key, 401)
     # A worker that starts beside this file has the keys of the others.
-    for worker in (workers := service.children("scoregate.arbiter")[1:]):
+    for worker in (workers := service.children("scoregate.server.master")[1:]):
         os.kill(worker, signal.SIGKILL)
     wait_until(lambda: service.metric("scoregate_worker_restarts_total") == 2, 30, "others", service.log)
     service.wait_ready()
-    assert not set(workers) & set(service.children("scoregate.arbiter"))
+    assert not set(workers) & set(service.children("scoregate.server.master"))
     assert always("new", 200)
     assert always("another", 401)
     assert service.stop() == 0

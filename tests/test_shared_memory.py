@@ -180,7 +180,7 @@ def test_answers_are_right_whoever_is_killed_under_load(start, tmp_path, script)
     root = with_script(tmp_path, script)
     service = start(MODEL_DIR=root, AML_APP_ROOT=root, WORKER_COUNT=2).wait_ready()
     loads = {value: Load(service.port, 4, np.full(COUNT, value, "<f4").tobytes()) for value in (1.0, 2.0)}
-    for victim in ("--model-repository", "scoregate.arbiter") * 3:
+    for victim in ("--model-repository", "scoregate.server.master") * 3:
         goals = {value: load.outcomes[200, str(value)] + 20 for value, load in loads.items()}
         wait_until(
             lambda goals=goals: all(loads[each].outcomes[200, str(each)] > goal for each, goal in goals.items()),

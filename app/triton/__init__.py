@@ -2,12 +2,12 @@
 
 from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
 
+from .admin import TritonServer
 from .client import InferenceServerClient
-from .errors import Dead, explain
+from .failures import Dead, explain
 from .model import TritonModel
 from .probe import Probe
-from .scripts import hand_to_scripts
-from .server import TritonServer
+from .scripts import install
 from .wanted import ModelState
 
 __all__ = [
@@ -19,5 +19,5 @@ __all__ = [
     "TritonModel",
     "TritonServer",
     "explain",
-    "hand_to_scripts",
+    "install",
 ]

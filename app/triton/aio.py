@@ -6,10 +6,9 @@ from typing import Any
 
 from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
 
-from .. import suspects
-from . import patience
+from . import patience, suspects
 from .client import InferenceServerClient, address, not_loaded
-from .errors import Dead, explain, unreachable
+from .failures import Dead, explain, unreachable
 
 
 def client_for(upstream: Any) -> type[Any]:  # noqa: ANN401 - a class, which is not imported before a script does it

@@ -10,11 +10,11 @@ from urllib.parse import quote
 import tritonclient.http  # type: ignore[import-untyped]
 from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
 
-from ..deadline import current
+from ..eventloop.deadline import current
 from .connections import Connections, succeeded
-from .errors import Refused, explain, unreachable
+from .failures import Refused, explain, unreachable
 from .shared_memory import Place, regions
-from .tensors import InferInput, InferResult
+from .upstream_types import InferInput, InferResult
 from .wanted import WantedModels
 
 # Upstream's default of 1 makes the greenlets of a worker take turns on one socket: Triton never sees two requests at

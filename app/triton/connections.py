@@ -13,11 +13,11 @@ import orjson
 from gevent.monkey import get_original
 from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
 
-from .. import forks, suspects
-from ..deadline import current, shielded
-from . import patience
-from .errors import says_dead
-from .turn import Turn
+from ..eventloop import forks
+from ..eventloop.deadline import current, shielded
+from . import patience, suspects
+from .failures import says_dead
+from .send_batch import SendBatch
 
 READ, WRITE = 1, 2  # libev's
 RECEIVE_BYTES = 65536
@@ -76,17 +76,17 @@ class _Idle(_ThreadLocal):  # type: ignore[misc,valid-type]
     """The connections without a call, of each thread: gevent's event loops are a thread's own."""
 
     def __init__(self) -> None:
-        self.connections: list[_Connection] = []
+        self.connections: list[_TritonConnection] = []
 
 
-_turn = Turn()
+_batch = SendBatch()
 _idle: defaultdict[str, _Idle] = defaultdict(_Idle)  # of each url, whoever asks there, with whatever timeouts
 
 
 def _let_go() -> None:
     """Forget, in a forked process, what is the worker's: both would take the answers from one connection."""
-    global _turn
-    _turn = Turn()
+    global _batch
+    _batch = SendBatch()
     for each in _idle.values():
         each.connections = []
 
@@ -94,7 +94,7 @@ def _let_go() -> None:
 forks.in_child(_let_go)
 
 
-class _Connection:
+class _TritonConnection:
     """One socket, and how to wait for it."""
 
     def __init__(self, address: tuple[str, int], connect_timeout: float) -> None:
@@ -255,31 +255,33 @@ class Connections:
         connection = self._idle_one()
         if connection:
             try:
-                return self._exchange(connection, timeout, head, *body)
+                return self._send_and_receive(connection, timeout, head, *body)
             except (ConnectionResetError, BrokenPipeError):
                 # A reset means that Triton has not read the request: it closed the connection, idle for it, when the
                 # request was on its way. Had it died while it worked on the request, that would be an end of data.
                 pass
-        return self._exchange(_Connection(self._address, self._connect_timeout), timeout, head, *body)
+        return self._send_and_receive(_TritonConnection(self._address, self._connect_timeout), timeout, head, *body)
 
-    def _exchange(self, connection: _Connection, timeout: float, head: bytes, *body: bytes | memoryview) -> Response:
+    def _send_and_receive(
+        self, connection: _TritonConnection, timeout: float, head: bytes, *body: bytes | memoryview
+    ) -> Response:
         connection.timeout = timeout
-        alone = _turn.begin()
+        alone = _batch.begin()
         try:
             if sum(map(len, body)) > JOIN_BYTES:
                 for part in (head, *body):
                     connection.send(part)
             elif alone:
                 connection.send(b"".join((head, *body)))
-                _turn.stay_awake()
+                _batch.stay_awake()
             else:
-                _turn.send_together(partial(connection.send_now, b"".join((head, *body))))
+                _batch.send_together(partial(connection.send_now, b"".join((head, *body))))
             response = connection.receive()
         except BaseException:  # whatever it is, an answer may still come that belongs to no later request
             connection.close()
             raise
         finally:
-            _turn.end()
+            _batch.end()
         self._idle.connections.append(connection)
         return response
 
@@ -305,10 +307,10 @@ class Connections:
     def close(self) -> None:
         """Close nothing: a client that is closed leaves the idle connections to the others."""
 
-    def _idle_one(self) -> _Connection | None:
+    def _idle_one(self) -> _TritonConnection | None:
         idle = self._idle.connections
         while idle:
-            connection: _Connection = idle.pop()  # the last one used: those beyond what is needed stay idle
+            connection: _TritonConnection = idle.pop()  # the last one used: those beyond what is needed stay idle
             if connection.is_alive():
                 return connection
             connection.close()

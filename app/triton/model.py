@@ -15,10 +15,10 @@ from tritonclient.utils import (  # type: ignore[import-untyped]
     triton_to_np_dtype,
 )
 
-from ..casting import Misfit, cast
+from .casting import Misfit, cast
 from .client import InferenceServerClient, takes_timeout, time_left_us
 from .connections import Connections, Response, succeeded
-from .errors import Refused, explain, unreachable
+from .failures import Refused, explain, unreachable
 from .shared_memory import Buffer, Place, regions
 
 HEADS = 256  # of requests kept, one for each combination of shapes and places; and of answers

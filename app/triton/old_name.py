@@ -5,10 +5,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from . import client, tensors
+from . import client, upstream_types
 
 
-class InferResult(tensors.InferResult):
+class InferResult(upstream_types.InferResult):
     """A result as tritonclient gave it until 2.7.
 
     Texts in binary form are an array of numpy.bytes_, by which scripts tell them; later ones are of objects.
@@ -16,7 +16,7 @@ class InferResult(tensors.InferResult):
     """
 
     @classmethod
-    def of(cls, result: tensors.InferResult) -> Self:
+    def of(cls, result: upstream_types.InferResult) -> Self:
         """Make one of a later kind."""
         made = cls.__new__(cls)
         made.__dict__.update(result.__dict__)
@@ -32,7 +32,7 @@ class InferResult(tensors.InferResult):
         return np.array(array, dtype=np.bytes_ if output["datatype"] == "BYTES" and is_binary else None)
 
 
-class InferAsyncRequest(tensors.InferAsyncRequest):
+class InferAsyncRequest(upstream_types.InferAsyncRequest):
     """What async_infer() gives."""
 
     def get_result(self, *args: Any, **kwargs: Any) -> InferResult:  # noqa: ANN401 - upstream's

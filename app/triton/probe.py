@@ -1,6 +1,6 @@
 """The tiny inference by which the service finds out whether a model answers."""
 
-from ..deadline import Deadline, current
+from ..eventloop.deadline import Deadline, current
 from .client import InferenceServerClient
 from .connections import FreshConnections
 from .model import TritonModel

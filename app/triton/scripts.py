@@ -9,16 +9,16 @@ from typing import Any
 import tritonclient.http  # type: ignore[import-untyped]
 
 from . import old_name
+from .admin import TritonServer
 from .aio import client_for
 from .client import InferenceServerClient
-from .server import TritonServer
 from .shared_memory import Regions
-from .tensors import InferAsyncRequest, InferInput, InferResult
+from .upstream_types import InferAsyncRequest, InferInput, InferResult
 
 AIO = "tritonclient.http.aio"
 
 
-def hand_to_scripts(triton: TritonServer | None, instance: str) -> None:
+def install(triton: TritonServer | None, instance: str) -> None:
     """Put them into tritonclient.http, into its aio, and into tritonhttpclient, its name until 2021.
 
     triton: that of this service, or None when it runs without: the customary address stays.

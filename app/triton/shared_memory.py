@@ -18,8 +18,8 @@ from typing import ClassVar, NamedTuple, TypeVar
 import orjson
 from tritonclient.utils import InferenceServerException  # type: ignore[import-untyped]
 
-from .. import forks
-from ..deadline import shielded
+from ..eventloop import forks
+from ..eventloop.deadline import shielded
 from .connections import Connections, succeeded
 
 LOG = logging.getLogger("scoregate")

@@ -79,7 +79,7 @@ class Service:
         self.log = LOGS / f"chaos-{name}.log"
         with self.log.open("wb") as output:
             self._process = subprocess.Popen(
-                [str(SERVICE_PYTHON), "-m", "scoregate.supervisord", "-c", "supervisord.conf"],
+                [str(SERVICE_PYTHON), "-m", "scoregate.cli.serve", "-c", "supervisord.conf"],
                 cwd=ROOT,
                 env=os.environ | settings,
                 stdin=subprocess.DEVNULL,
@@ -155,11 +155,11 @@ class Service:
 
     def master(self) -> list[int]:
         """Find Gunicorn's master."""
-        return self._below(self._process.pid, "scoregate.arbiter")
+        return self._below(self._process.pid, "scoregate.server.master")
 
     def workers(self) -> list[int]:
         """Find Gunicorn's workers."""
-        return [worker for master in self.master() for worker in self._below(master, "scoregate.arbiter")]
+        return [worker for master in self.master() for worker in self._below(master, "scoregate.server.master")]
 
     def stubs(self) -> list[int]:
         """Find the processes in which the model that is asked runs."""

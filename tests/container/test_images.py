@@ -149,7 +149,7 @@ def test_it_serves_as_it_is_and_says_that_it_is_healthy(cpu, run):
     wait_until(lambda: container.inspect("{{.State.Health.Status}}") == "healthy", 60, "healthy")
     assert docker("exec", container.id, "id", "-u") == "1000"
     assert docker("exec", container.id, "sh", "-c", "tr '\\0' ' ' </proc/1/cmdline").startswith(
-        "python3 -m scoregate.supervisord"
+        "python3 -m scoregate.cli.serve"
     )
     logs = container.logs()
     assert "Ready. Entry script" in logs

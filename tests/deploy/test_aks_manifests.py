@@ -112,7 +112,7 @@ def test_service_ingress_and_monitor_find_the_port(objects):
 )
 def test_probes_ask_the_services_routes(objects, probe, route):
     assert _container(objects)[probe]["httpGet"] == {"path": route, "port": "http"}
-    assert f'"{route}"' in (ROOT / "app" / "routes.py").read_text()
+    assert f'"{route}"' in (ROOT / "app" / "web" / "routes.py").read_text()
 
 
 def test_the_figures_follow_from_the_lifecycle(objects):
@@ -182,7 +182,7 @@ def test_what_scales_asks_for_a_metric_of_the_service(objects):
     ]
     ours = set(re.findall(r"scoregate_\w+", " ".join(metrics)))
     assert ours == ({"scoregate_requests_in_flight"} if metrics else set())
-    assert all(f'"{each}"' in (ROOT / "app" / "metrics.py").read_text() for each in ours)
+    assert all(f'"{each}"' in (ROOT / "app" / "telemetry" / "metrics.py").read_text() for each in ours)
     scaling = [each["kind"] for each in objects if each["kind"] in ("HorizontalPodAutoscaler", "ScaledObject")]
     assert len(scaling) == ("replicas" not in _the(objects, "Deployment")["spec"])
 

@@ -34,7 +34,7 @@ def start_style(tmp_path_factory, stopping):
             "AZUREML_MODEL_DIR": str(model_dir),
             **{name: str(value) for name, value in env.items()},
         }
-        subprocess.run([sys.executable, "-m", "scoregate.requirements"], cwd=ROOT, env=os.environ | env, check=True)
+        subprocess.run([sys.executable, "-m", "scoregate.cli.requirements"], cwd=ROOT, env=os.environ | env, check=True)
         started.append(Service(logs / f"{style}-{len(started)}", env))
         return started[-1]
 

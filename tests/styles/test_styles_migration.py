@@ -30,7 +30,7 @@ def endpoint(tmp_path_factory):
     *variables, make, run = shlex.split(start.replace("my-endpoint", str(directory / "my-endpoint")))
     assert (make, run) == ("make", "run")
     env = dict(variable.split("=", 1) for variable in variables)
-    subprocess.run([sys.executable, "-m", "scoregate.requirements"], cwd=ROOT, env=os.environ | env, check=True)
+    subprocess.run([sys.executable, "-m", "scoregate.cli.requirements"], cwd=ROOT, env=os.environ | env, check=True)
     service = Service(directory / "log", env)
     try:
         yield service.wait_ready()
@@ -94,7 +94,7 @@ def test_the_requirements_beside_the_script_are_installed_once(tmp_path, wheel):
 
     def install():
         return subprocess.run(
-            [sys.executable, "-m", "scoregate.requirements"],
+            [sys.executable, "-m", "scoregate.cli.requirements"],
             cwd=ROOT,
             env=os.environ | {"AML_APP_ROOT": str(tmp_path), "AZUREML_ENTRY_SCRIPT": "score.py"},
             check=True,

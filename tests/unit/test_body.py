@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
-from scoregate.body import Body
 from scoregate.errors import BadInput
+from scoregate.script.body import Body
 
 NUMBERS = st.floats(-1e6, 1e6, width=32) | st.integers(-(2**24), 2**24)
 NESTED = st.recursive(NUMBERS, lambda inner: st.lists(inner, max_size=3), max_leaves=12).filter(

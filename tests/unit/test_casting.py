@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
-from scoregate.body import Body
-from scoregate.casting import AT_ONCE, MANY, Misfit, cast
 from scoregate.errors import BadInput
+from scoregate.script.body import Body
+from scoregate.triton.casting import AT_ONCE, MANY, Misfit, cast
 
 DTYPES = [np.dtype(each) for each in ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "O")]
 INTEGERS = st.integers(-(2**65), 2**65) | st.sampled_from([2**53 + 1, 2**63, 2**63 - 1, 2**64 - 1, -(2**63), 10**400])
@@ -258,7 +258,7 @@ def test_no_body_takes_more_memory_than_a_list_of_numbers():
     program = """
 import sys
 from pathlib import Path
-from scoregate.body import Body
+from scoregate.script.body import Body
 from scoregate.errors import BadInput
 
 unit, dtype, more = sys.argv[1:]

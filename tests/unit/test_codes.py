@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from gunicorn.workers import base
-from scoregate import failures
-from scoregate.worker import write_error
+from scoregate.server.worker import write_error
+from scoregate.web import error_responses as failures
 from werkzeug.exceptions import default_exceptions
 from werkzeug.http import HTTP_STATUS_CODES
 

@@ -148,6 +148,6 @@ def test_a_send_that_fails_in_its_turn_is_told_to_who_waits_and_made_again(serve
         each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         each.shutdown(socket.SHUT_RD)  # for the thread that receives from it
         each.close()
-    monkeypatch.setattr("scoregate.triton.connections._Connection.is_alive", lambda _: True)
+    monkeypatch.setattr("scoregate.triton.connections._TritonConnection.is_alive", lambda _: True)
     assert ask_twice() == [b"ok", b"ok"]
     assert len(ends) == 4

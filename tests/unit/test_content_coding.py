@@ -10,9 +10,9 @@ import gevent
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scoregate import arguments
-from scoregate.content_coding import ROOM_BYTES, STEP_BYTES, format_of, unpacked
 from scoregate.errors import BadInput, BodyTooLarge, UnsupportedCoding
+from scoregate.script import arguments
+from scoregate.script.content_coding import ROOM_BYTES, STEP_BYTES, format_of, unpacked
 
 LIMIT = 32 * 2**20
 NOISE = random.Random(0).randbytes(3 * STEP_BYTES + 1)

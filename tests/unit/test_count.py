@@ -1,6 +1,6 @@
 """Workers that live never share their count of connections."""
 
-from scoregate.balance import Count
+from scoregate.server.connection_share import Count
 
 
 def test_each_of_more_workers_than_a_reload_of_1024_has_its_own():

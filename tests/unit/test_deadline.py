@@ -10,10 +10,10 @@ from time import monotonic
 import gevent
 import orjson
 import pytest
-from scoregate import fast_json
-from scoregate.alarm import AlarmClock
-from scoregate.deadline import Deadline, Deadlines, Expired, current, shielded
-from scoregate.interruption import Stacks
+from scoregate.eventloop.alarm import AlarmClock
+from scoregate.eventloop.deadline import Deadline, Deadlines, Expired, current, shielded
+from scoregate.eventloop.interruption import Stacks
+from scoregate.script import fast_json
 
 SCRIPTS = [Path(__file__).parent]
 LIBRARY = "def compute_until(moment):\n    while monotonic() < moment:\n        pass\n"

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import gevent
 import pytest
 from gevent import socket
-from scoregate.departures import Departures
+from scoregate.server.departures import Departures
 
 
 class Waiting:

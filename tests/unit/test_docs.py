@@ -33,7 +33,7 @@ def test_the_readme_names_each_failure(failure):
 
 
 def test_the_readme_names_each_route():
-    source = ast.parse((ROOT / "app" / "routes.py").read_text())
+    source = ast.parse((ROOT / "app" / "web" / "routes.py").read_text())
     calls = [node for node in ast.walk(source) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
     declared = [call.args[0] for call in calls if call.func.attr in {"get", "route"} and call.args]
     routes = {each.value for each in declared if isinstance(each, ast.Constant) and each.value.startswith("/")}

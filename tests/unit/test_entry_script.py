@@ -4,7 +4,7 @@ import sys
 from io import BytesIO
 
 import pytest
-from scoregate.entry_script import EntryScript
+from scoregate.script.entry_script import EntryScript
 from scoregate.settings import Settings
 
 LATER = "from __future__ import annotations\n"
@@ -45,7 +45,7 @@ def given_type(tmp_path, monkeypatch):
         ("Body", "Body"),
         ("sg.Body", "Body"),
         ("scoregate.Body", "Body"),
-        ("scoregate.body.Body", "Body"),
+        ("scoregate.script.body.Body", "Body"),
         ("Payload", "Body"),
         ("'sg.Body'", "Body"),
         ("Optional[sg.Body]", "Body"),

@@ -6,7 +6,7 @@ import json
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from scoregate import fast_json
+from scoregate.script import fast_json
 
 standard = inspect.unwrap(fast_json.loads)
 

@@ -5,11 +5,11 @@ import json
 import gevent
 import numpy as np
 import pytest
-from scoregate.triton import hand_to_scripts
+from scoregate.triton import install
 from scoregate.triton.client import KNOWN_S, InferenceServerClient, takes_timeout
 from scoregate.triton.connections import Response
-from scoregate.triton.errors import Dead, Failed, Refused, TimedOut, Unsupported, explain
-from scoregate.triton.tensors import InferInput
+from scoregate.triton.failures import Dead, Failed, Refused, TimedOut, Unsupported, explain
+from scoregate.triton.upstream_types import InferInput
 from tritonclient.http import InferRequestedOutput
 from tritonclient.utils import InferenceServerException, serialize_byte_tensor
 
@@ -133,7 +133,7 @@ def test_a_verbose_client_prints(made, capsys):
 
 def test_the_old_name_gives_what_it_gave(monkeypatch):
     """Texts as numpy.bytes_ and arrays that can be written to, as tritonclient gave them until 2.7."""
-    hand_to_scripts(None, "test")
+    install(None, "test")
     import tritonhttpclient
 
     texts, numbers = serialize_byte_tensor(TEXTS).item(), NUMBERS.tobytes()

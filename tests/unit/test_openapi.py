@@ -5,10 +5,10 @@ import json
 import sys
 
 import pytest
-from scoregate import answer
-from scoregate.entry_script import EntryScript, EntryScriptError
-from scoregate.openapi import ApiDocuments
+from scoregate.scoring import render
+from scoregate.script.entry_script import EntryScript, EntryScriptError
 from scoregate.settings import Settings
+from scoregate.web.openapi import ApiDocuments
 
 HEAD = """
 import numpy as np
@@ -42,7 +42,7 @@ def written(document):
     def refuse(constant):
         raise AssertionError(f"{constant} is not JSON")
 
-    return json.loads(answer.to(document).body, parse_constant=refuse)
+    return json.loads(render.to(document).body, parse_constant=refuse)
 
 
 def test_an_example_with_nan_is_null(documents):

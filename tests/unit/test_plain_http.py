@@ -5,7 +5,7 @@ import secrets
 import socket
 
 import pytest
-from scoregate import plain_http
+from scoregate.server import plain_http
 
 
 def parse(*headers):

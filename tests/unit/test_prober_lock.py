@@ -8,8 +8,8 @@ from gevent import monkey
 monkey.patch_all()
 import os
 import time
-from scoregate import forks
-from scoregate.lifecycle import Lifecycle
+from scoregate.eventloop import forks
+from scoregate.health.lifecycle import Lifecycle
 
 service = Lifecycle.create(1)
 forks.begin()

@@ -6,9 +6,9 @@ import json
 import numpy as np
 import pytest
 import tritonclient.http
-from scoregate.triton import hand_to_scripts
+from scoregate.triton import install
 from scoregate.triton.connections import Response
-from scoregate.triton.tensors import InferInput, InferResult
+from scoregate.triton.upstream_types import InferInput, InferResult
 from tritonclient.utils import InferenceServerException, serialize_byte_tensor
 
 UPSTREAM = tritonclient.http._infer_input.InferInput
@@ -111,7 +111,7 @@ def test_they_are_what_scripts_get(monkeypatch):
         for name in ("InferenceServerClient", "InferInput", "InferResult"):
             if hasattr(module, name):
                 monkeypatch.setattr(module, name, getattr(module, name))
-    hand_to_scripts(None, "test")
+    install(None, "test")
     assert tritonclient.http.InferInput is InferInput
     client = tritonclient.http.InferenceServerClient("localhost:1")
     headers, body = ANSWERS["binary"]

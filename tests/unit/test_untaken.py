@@ -3,8 +3,8 @@
 import gevent
 import pytest
 from gevent import socket
-from scoregate import untaken
-from scoregate.untaken import CallerLeft, Untaken
+from scoregate.server import untaken
+from scoregate.server.untaken import CallerLeft, Untaken
 
 
 @pytest.fixture

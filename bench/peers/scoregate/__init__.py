@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 
 def command(launch: Launch) -> list[str]:
     """What `make run` ends in."""
-    return [str(launch.python), "-m", "scoregate.supervisord", "-c", str(BENCH.parent / "supervisord.conf")]
+    return [str(launch.python), "-m", "scoregate.cli.serve", "-c", str(BENCH.parent / "supervisord.conf")]
 
 
 def environment(launch: Launch, script: Path | None = None) -> dict[str, str]:

@@ -1,0 +1,1 @@
+"""What operators are told: the log and the metrics."""
