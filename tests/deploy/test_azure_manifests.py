@@ -12,9 +12,9 @@ from pycep import BicepParser
 
 ROOT = Path(__file__).parent.parent.parent
 ACI, AZUREML, COMPOSE = (ROOT / "deploy" / name for name in ("aci", "azureml", "compose"))
-README = (ROOT / "README.md").read_text()
-SETTINGS = set(re.findall(r"`([A-Z_]+)`", README[README.index("## Settings") :]))
-ROUTES = set(re.findall(r"^\| `GET (/[^`]*)`", README, re.MULTILINE)) | {"/score"}
+REFERENCE = (ROOT / "docs" / "reference.md").read_text()
+SETTINGS = set(re.findall(r"`([A-Z_]+)`", REFERENCE[REFERENCE.index("## Settings") :]))
+ROUTES = set(re.findall(r"^\| `GET (/[^`]*)`", REFERENCE, re.MULTILINE)) | {"/score"}
 PLACEHOLDER = re.compile(r"\$\{(\w+)\}")
 
 
