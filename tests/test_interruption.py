@@ -81,7 +81,7 @@ def state(_):
     return {
         "pid": os.getpid(),
         "mean": infer(client, 100_000),
-        "calls": connections._turn._calls,
+        "calls": connections._batch._calls,
         "connections": len(peers(client.service_url)) - len(idle),
         "known": [each.name for each in regions._idle] + list(regions._abandoned),
         "making": regions._making,
