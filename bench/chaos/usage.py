@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,14 +11,16 @@ from typing import Self
 
 from .service import Service
 
+STAY_S = 1.0  # longer than a region has a file: for the moment in which Triton opens it
+
 
 @dataclass(frozen=True)
 class Usage:
     """Of all processes together.
 
-    shared_memory: entries of /dev/shm. regions: the workers' that Triton holds, which have no entry any more. zombies:
-    dead, and not waited for by a parent. pss_mib: without files such as libraries, whose pages are shared with other
-    services on the machine: the end of one of these would look like a leak.
+    shared_memory: entries of /dev/shm that stay. regions: the workers' that Triton holds, which have no entry any more.
+    zombies: dead, and not waited for by a parent. pss_mib: without files such as libraries, whose pages are shared with
+    other services on the machine: the end of one of these would look like a leak.
     """
 
     processes: int
@@ -30,6 +33,8 @@ class Usage:
     @classmethod
     def of(cls, service: Service) -> Self:
         """Read it. Raises Gone if Triton does not answer. Source: proc_pid_smaps(5), smaps_rollup."""
+        entries = set(service.shared_memory())
+        time.sleep(STAY_S)
         processes = service.processes()
         open_files, pss_kib = 0, 0
         for each in processes:
@@ -40,7 +45,7 @@ class Usage:
         return cls(
             processes=len(processes),
             open_files=open_files,
-            shared_memory=len(service.shared_memory()),
+            shared_memory=len(entries.intersection(service.shared_memory())),
             regions=service.regions(),
             zombies=sum(each.state == "Z" for each in processes),
             pss_mib=pss_kib / 1024,
