@@ -47,10 +47,14 @@ def _directory(file: str | None) -> str:
 
 _NEVER = ("<frozen importlib", _directory(importlib.__file__), _directory(logging.__file__))
 _WAITS = (threading.__file__, queue.__file__, _directory(gevent.__file__), _directory(asyncio.__file__))
-_OURS = _directory(__file__)
+_OURS = f"{Path(__file__).parents[1]}/"  # all of the service's rooms
 # What of ours computes for the script and keeps no books: it is a library like any other.
-_LIBRARY = tuple(
-    f"{_OURS}{name}.py" for name in ("answer", "arguments", "body", "fast_json", "triton/model", "triton/tensors")
+_LIBRARY = frozenset(
+    f"{_OURS}{name}.py"
+    for name in (
+        *("scoring/render", "script/arguments", "script/body", "script/fast_json", "script/json_writer"),
+        *("triton/casting", "triton/model", "triton/upstream_types"),
+    )
 )
 _INSTALLED = tuple({f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 

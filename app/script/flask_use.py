@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+SERVICE = __package__.partition(".")[0]  # whose own modules may lie below APP_ROOT, as in a clone
 FREE = frozenset(("Response", "Request", "abort"))  # what works without Flask's contexts
 
 
@@ -13,7 +14,7 @@ def needs_context(script: Path, directories: Iterable[Path]) -> bool:
     files = {script}
     for name, module in list(sys.modules.items()):
         file = Path(getattr(module, "__file__", None) or "")
-        installed = name.partition(".")[0] == __package__ or "site-packages" in file.parts
+        installed = name.partition(".")[0] == SERVICE or "site-packages" in file.parts
         if file.suffix == ".py" and not installed and any(file.is_relative_to(each) for each in directories):
             files.add(file)
     return any(_uses_context(each) for each in files)
