@@ -5,7 +5,6 @@ import json
 import gevent
 import numpy as np
 import pytest
-from scoregate.triton import install
 from scoregate.triton.client import KNOWN_S, InferenceServerClient, takes_timeout
 from scoregate.triton.connections import Response
 from scoregate.triton.failures import Dead, Failed, Refused, TimedOut, Unsupported, explain
@@ -131,7 +130,7 @@ def test_a_verbose_client_prints(made, capsys):
     assert "POST /v2/models/m/infer" in capsys.readouterr().out
 
 
-def test_the_old_name_gives_what_it_gave(monkeypatch):
+def test_the_old_name_gives_what_it_gave(monkeypatch, install):
     """Texts as numpy.bytes_ and arrays that can be written to, as tritonclient gave them until 2.7."""
     install(None, "test")
     import tritonhttpclient
@@ -175,7 +174,8 @@ def test_a_queue_policy_is_not_remembered_for_long(monkeypatch):
     assert takes_timeout("its policy changes")
 
 
-def test_a_result_that_does_not_come_in_time_is_told_as_that(made, monkeypatch):
+def test_a_result_that_does_not_come_in_time_is_told_as_that(made, monkeypatch, install):
+    install(None, "test")
     client, _ = made()
     monkeypatch.setattr(client._client_stub, "call", lambda *_: gevent.sleep(60))
     with pytest.raises(TimedOut):

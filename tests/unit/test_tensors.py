@@ -6,7 +6,6 @@ import json
 import numpy as np
 import pytest
 import tritonclient.http
-from scoregate.triton import install
 from scoregate.triton.connections import Response
 from scoregate.triton.upstream_types import InferInput, InferResult
 from tritonclient.utils import InferenceServerException, serialize_byte_tensor
@@ -106,7 +105,7 @@ def test_an_input_refuses_what_tritonclient_refuses(array):
     assert told[1] in told[0]
 
 
-def test_they_are_what_scripts_get(monkeypatch):
+def test_they_are_what_scripts_get(monkeypatch, install):
     for module in (tritonclient.http, tritonclient.http._client):  # to be put back
         for name in ("InferenceServerClient", "InferInput", "InferResult"):
             if hasattr(module, name):
